@@ -1,0 +1,225 @@
+//! What one interruption amounts to as it stands now: its record, derived from the marks.
+
+use std::collections::BTreeMap;
+
+use super::availability::Stretch;
+use super::clocks;
+use super::history::History;
+use super::incidents::{Context, concerns};
+use super::levels::{self, Segment, Subject};
+use super::marks::Outage;
+use crate::model::effect::Reason;
+use crate::model::event::{About, Cause, Severity};
+use crate::model::incident::{Clock, ClockName, Incident, IncidentId, LevelChange, Stage, StageRecord, Status};
+use crate::model::level::Level;
+use crate::model::time::{Instant, Span};
+
+/// Stretches of downtime that are one interruption, as they stand now. Never empty.
+pub(super) struct Group {
+    pub(super) stretches: Vec<Stretch>,
+    /// When and by whom the restoration was confirmed; by quiet when nobody is named.
+    pub(super) verified: Option<(Instant, Option<StageRecord>)>,
+    /// When the next interruption of the service began.
+    pub(super) next: Option<Instant>,
+}
+
+impl Group {
+    pub(super) fn start(&self) -> Instant {
+        self.stretches.first().map_or(Instant::MAX, |s| s.start)
+    }
+
+    pub(super) fn last(&self) -> Stretch {
+        self.stretches.last().copied().unwrap_or(Stretch { start: Instant::MAX, end: None })
+    }
+
+    pub(super) fn end_or_max(&self) -> Instant {
+        self.last().end_or_max()
+    }
+}
+
+/// A record that nothing is known of yet but when it began.
+pub(super) fn blank(id: IncidentId, group: &Group, cx: &Context<'_>) -> Incident {
+    Incident {
+        id,
+        service: cx.service.clone(),
+        region: cx.facts.region.clone(),
+        status: Status::Open,
+        merged_into: None,
+        level: Level::Third,
+        first_level: Level::Third,
+        started: group.start(),
+        detected: cx.now,
+        restored: None,
+        verified: None,
+        acknowledged: None,
+        verified_by: None,
+        users: None,
+        users_estimated: false,
+        user_micros: 0,
+        accruing: None,
+        next_level: None,
+        cause: Cause::Unknown,
+        flaps: 0,
+        detail: None,
+        clocks: Vec::new(),
+        levels: Vec::new(),
+    }
+}
+
+/// The record as it stands now.
+pub(super) fn assess(before: &Incident, group: &Group, history: &History, cx: &Context<'_>) -> Incident {
+    let outages: Vec<&Outage> = history
+        .outages_within(group.start(), group.end_or_max().min(cx.now))
+        .iter()
+        .filter(|outage| outage.about.severity == Severity::Down)
+        .collect();
+    let segments = segments(group, &outages, cx);
+    let restored = group.last().end;
+    let acknowledged = acknowledged(history, group, cx.now);
+    let subject = Subject { facts: cx.facts, users_of_kind: cx.users_of_kind };
+    let verdict = levels::judge(&cx.policy.levels, &segments, &subject, cx.now);
+    let peak = segments.iter().filter_map(|s| s.users).max();
+    let said = outages.iter().filter_map(|outage| outage.about.users).max();
+    let open = segments.last().filter(|s| s.end.is_none());
+    let mut after = Incident {
+        status: match (restored, &acknowledged) {
+            (Some(_), _) => Status::Restored,
+            (None, Some(_)) => Status::Acknowledged,
+            (None, None) => Status::Open,
+        },
+        merged_into: None,
+        started: group.start(),
+        restored,
+        verified: group.verified.as_ref().map(|(at, _)| *at),
+        verified_by: group.verified.as_ref().and_then(|(_, by)| by.clone()),
+        users: peak,
+        users_estimated: peak.is_some() && said != peak,
+        user_micros: segments.last().map_or(0, |s| s.lost_before + lost(s)),
+        accruing: open.and_then(|s| s.users.map(|users| (users, s.start))),
+        next_level: verdict.next.filter(|_| restored.is_none()),
+        cause: outages.iter().map(|o| o.about.cause).find(|&c| c != Cause::Unknown).unwrap_or_default(),
+        flaps: group.stretches.len() as u64 - 1,
+        detail: outages.iter().find_map(|outage| outage.about.detail.clone()),
+        ..before.clone()
+    };
+    after.clocks = clocks::run(&after, acknowledged.as_ref(), cx);
+    after.acknowledged = acknowledged;
+    set_level(&mut after, &verdict, cx);
+    after
+}
+
+/// Records a change of level: a rise at the instant at which the rule came to hold, a fall when it became known.
+fn set_level(incident: &mut Incident, verdict: &levels::Verdict, cx: &Context<'_>) {
+    let change = match incident.levels.last() {
+        None => {
+            incident.first_level = verdict.level;
+            LevelChange { at: verdict.since, level: verdict.level, rule: verdict.rule.clone() }
+        }
+        Some(last) if verdict.level > last.level => {
+            LevelChange { at: verdict.since, level: verdict.level, rule: verdict.rule.clone() }
+        }
+        Some(last) if verdict.level < last.level => {
+            let why = if cx.policy_changed { "the rules changed" } else { "corrected by a later fact" };
+            LevelChange { at: cx.now, level: verdict.level, rule: format!("{} ({why})", verdict.rule) }
+        }
+        Some(_) => return,
+    };
+    incident.level = change.level;
+    incident.levels.push(change);
+}
+
+/// The first acknowledgement of this interruption.
+fn acknowledged(history: &History, group: &Group, now: Instant) -> Option<StageRecord> {
+    let until = group.next.unwrap_or(Instant::MAX);
+    history
+        .reports(Stage::Acknowledged)
+        .find(|mark| {
+            let at = mark.record.at;
+            // One that names the incident is about it whenever it was said; any other is about what was open then.
+            let timely = at >= group.start() && at < until || matches!(mark.about, About::Incident(_));
+            timely && at <= now && concerns(mark, history, group)
+        })
+        .map(|mark| mark.record.clone())
+}
+
+/// Why the record changed, the weightiest reason first.
+pub(super) fn reason(before: &Incident, after: &Incident, cx: &Context<'_>) -> Reason {
+    let breached = |name: ClockName| {
+        let was = before.clock(name).is_some_and(|clock| clock.breached.is_some());
+        !was && after.clock(name).is_some_and(|clock| clock.breached.is_some())
+    };
+    if before.levels.is_empty() {
+        Reason::Opened
+    } else if after.level > before.level {
+        Reason::Escalated(after.level)
+    } else if let Some(name) = ClockName::ALL.into_iter().find(|&name| breached(name)) {
+        Reason::Breached(name)
+    } else if cx.policy_changed {
+        Reason::PolicyChanged
+    } else if before.restored.is_some() && after.restored.is_none() {
+        Reason::Reopened
+    } else if before.verified.is_none() && after.verified.is_some() {
+        Reason::Verified
+    } else if before.restored.is_none() && after.restored.is_some() {
+        Reason::Restored
+    } else if before.acknowledged.is_none() && after.acknowledged.is_some() {
+        Reason::Acknowledged
+    } else {
+        Reason::Corrected
+    }
+}
+
+/// When the clock at `place` would be breached, while it runs.
+pub(super) fn breach_due(incident: &Incident, place: usize) -> Option<Instant> {
+    incident.clocks.get(place).filter(|clock| clock.stopped.is_none()).map(Clock::breach_known)
+}
+
+fn lost(segment: &Segment) -> i128 {
+    let length = segment.end.map_or(Span::ZERO, |end| end.since(segment.start));
+    i128::from(segment.users.unwrap_or(0)) * i128::from(length.as_micros())
+}
+
+/// Cuts the interruption where the users affected change. Of several outages of one service at once the largest
+/// figure counts: they touch the same users. An outage that says nothing of users has the catalogue's.
+fn segments(group: &Group, outages: &[&Outage], cx: &Context<'_>) -> Vec<Segment> {
+    let mut edges: Vec<(Instant, bool, Option<u64>)> = Vec::with_capacity(outages.len() * 2);
+    for outage in outages {
+        edges.push((outage.start, false, outage.about.users));
+        // An end ahead of now is not known to hold yet.
+        edges.extend(outage.end.filter(|&end| end <= cx.now).map(|end| (end, true, outage.about.users)));
+    }
+    // Starts come before ends of the same instant, so that what continues is not cut.
+    edges.sort_unstable();
+    let mut segments: Vec<Segment> = Vec::with_capacity(group.stretches.len());
+    let mut open: BTreeMap<Option<u64>, usize> = BTreeMap::new();
+    let figure =
+        |open: &BTreeMap<Option<u64>, usize>| open.last_key_value().map(|(said, _)| said.or(cx.facts.users));
+    for (at, is_end, users) in edges {
+        let before = figure(&open);
+        if is_end {
+            if let Some(count) = open.get_mut(&users) {
+                *count -= 1;
+                if *count == 0 {
+                    open.remove(&users);
+                }
+            }
+        } else {
+            *open.entry(users).or_default() += 1;
+        }
+        let after = figure(&open);
+        if before == after {
+            continue;
+        }
+        if let (Some(_), Some(last)) = (before, segments.last_mut()) {
+            last.end = Some(at);
+        }
+        if let Some(users) = after {
+            let (down_before, lost_before) = segments.last().map_or((Span::ZERO, 0), |last| {
+                let length = last.end.map_or(Span::ZERO, |end| end.since(last.start));
+                (last.down_before.plus(length), last.lost_before + lost(last))
+            });
+            segments.push(Segment { start: at, end: None, users, down_before, lost_before });
+        }
+    }
+    segments
+}

@@ -1,0 +1,28 @@
+//! Counts of what happened since the journal began: they only grow, as counters must.
+
+use std::collections::BTreeMap;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::model::event::Cause;
+use crate::model::incident::ClockName;
+use crate::model::level::Level;
+
+/// What happened so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Counts {
+    /// Incidents whose restoration was confirmed, by the level and cause that they had then.
+    pub incidents: BTreeMap<(Level, Cause), u64>,
+    /// Clocks whose limit passed.
+    pub breaches: BTreeMap<ClockName, u64>,
+}
+
+impl Counts {
+    pub(super) fn closed(&mut self, level: Level, cause: Cause) {
+        *self.incidents.entry((level, cause)).or_default() += 1;
+    }
+
+    pub(super) fn breached(&mut self, clock: ClockName) {
+        *self.breaches.entry(clock).or_default() += 1;
+    }
+}

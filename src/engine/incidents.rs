@@ -1,0 +1,266 @@
+//! Incidents: which stretches of downtime are one interruption, and which record is whose.
+//!
+//! What an incident *is* follows from the marks alone and is derived anew whenever they change. What it is *called*
+//! is kept: an incident that has paged somebody keeps its id while later facts move its edges.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::alerts;
+use super::assess::{self, Group};
+use super::availability::Stretch;
+use super::counts::Counts;
+use super::history::{History, StageMark};
+use super::timers::Timer;
+use crate::model::alert::Alert;
+use crate::model::effect::{Effect, EffectKind, Reason};
+use crate::model::event::{About, Severity};
+use crate::model::incident::{Incident, IncidentId, Stage, Status};
+use crate::model::policy::Policy;
+use crate::model::service::{ServiceFacts, ServiceName};
+use crate::model::time::{Instant, Span};
+
+/// An incident with the alerts that fire for it.
+#[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
+pub(super) struct Tracked {
+    pub(super) incident: Incident,
+    pub(super) alerts: Vec<Alert>,
+    /// Whether it is in the count of incidents: from the first confirmed restoration on.
+    counted: bool,
+}
+
+/// What a service's incidents are judged by.
+pub(super) struct Context<'a> {
+    pub(super) now: Instant,
+    pub(super) service: &'a ServiceName,
+    pub(super) facts: &'a ServiceFacts,
+    pub(super) policy: &'a Policy,
+    pub(super) users_of_kind: u64,
+    /// What led here, when the marks alone do not say.
+    pub(super) policy_changed: bool,
+}
+
+/// When a service's timers are due; by their place in [`Timer::ALL`].
+pub(super) type Deadlines = [Option<Instant>; Timer::ALL.len()];
+
+/// Brings the service's incidents in line with its marks, as they stand now, from `from` on.
+pub(super) fn settle(
+    history: &mut History,
+    from: Instant,
+    cx: &Context<'_>,
+    counts: &mut Counts,
+    effects: &mut Vec<Effect>,
+) -> Deadlines {
+    // What lies ahead of now takes effect when its time comes; what is live is always looked at.
+    let from = from.min(cx.now);
+    let mut open = candidates(history, from, cx.policy.reopen);
+    let region = open.iter().map(|&i| history.incidents[i].incident.started).fold(from, Instant::min);
+    let groups = groups(history, region, cx);
+    let mut live = None;
+    for group in &groups {
+        let mut matched: Vec<usize> = Vec::new();
+        open.retain(|&i| {
+            let incident = &history.incidents[i].incident;
+            let touches = incident.started <= group.end_or_max()
+                && incident.restored.unwrap_or(Instant::MAX) >= group.start();
+            if touches {
+                matched.push(i);
+            }
+            !touches
+        });
+        matched.sort_by_key(|&i| (history.incidents[i].incident.started, history.incidents[i].incident.id));
+        let winner = match matched.first() {
+            Some(&winner) => winner,
+            None => open_or_revive(history, group, cx),
+        };
+        let into = history.incidents[winner].incident.id;
+        for &loser in matched.iter().skip(1) {
+            dismiss(&mut history.incidents[loser], Some(into), cx, effects);
+        }
+        reassess(history, winner, group, cx, counts, effects);
+        live = Some(&history.incidents[winner].incident).filter(|incident| incident.is_live()).map(|_| winner);
+    }
+    for i in open {
+        dismiss(&mut history.incidents[i], None, cx, effects);
+    }
+    let deadlines = deadlines(history, live.map(|place| &history.incidents[place].incident), cx);
+    let order = |tracked: &Tracked| (tracked.incident.started, tracked.incident.id);
+    if !history.incidents.is_sorted_by_key(order) {
+        history.incidents.sort_by_key(order);
+    }
+    deadlines
+}
+
+/// The incidents that a change at `from` may touch.
+fn candidates(history: &History, from: Instant, reopen: Span) -> Vec<usize> {
+    let mut found = Vec::new();
+    for (i, tracked) in history.incidents.iter().enumerate().rev() {
+        let incident = &tracked.incident;
+        if matches!(incident.status, Status::Merged | Status::Withdrawn) {
+            continue;
+        }
+        if incident.restored.is_some_and(|end| end.plus(reopen) < from) {
+            break;
+        }
+        found.push(i);
+    }
+    found
+}
+
+/// The interruptions from `region` on, as they stand now: stretches less than `reopen` apart, unless an operator
+/// confirmed the restoration between them.
+fn groups(history: &History, region: Instant, cx: &Context<'_>) -> Vec<Group> {
+    let stretches = history.down.stretches();
+    let near = |a: &Stretch, b: &Stretch| b.start.since(a.end_or_max()) < cx.policy.reopen;
+    let mut first = stretches.partition_point(|s| s.end_or_max() < region);
+    while first > 0 && stretches.get(first).is_some_and(|s| near(&stretches[first - 1], s)) {
+        first -= 1;
+    }
+    let mut groups: Vec<Group> = Vec::new();
+    for stretch in stretches[first..].iter().take_while(|s| s.start <= cx.now) {
+        let stretch = Stretch { start: stretch.start, end: stretch.end.filter(|&end| end <= cx.now) };
+        if let Some(group) = groups.last_mut()
+            && near(&group.last(), &stretch)
+            && confirmed(history, group, stretch.start).is_none()
+        {
+            group.stretches.push(stretch);
+        } else {
+            if let Some(group) = groups.last_mut() {
+                close(history, group, stretch.start, cx);
+            }
+            groups.push(Group { stretches: vec![stretch], verified: None, next: None });
+        }
+    }
+    if let Some(group) = groups.last_mut() {
+        close(history, group, Instant::MAX, cx);
+    }
+    groups
+}
+
+/// Notes when and by whom the group's restoration was confirmed. `next` is when the service went down again.
+fn close(history: &History, group: &mut Group, next: Instant, cx: &Context<'_>) {
+    group.next = (next < Instant::MAX).then_some(next);
+    let Some(end) = group.last().end else { return };
+    let quiet = end.plus(cx.policy.reopen);
+    let by_quiet = (quiet <= next && quiet <= cx.now).then_some((quiet, None));
+    let by_operator = confirmed(history, group, next)
+        .filter(|mark| mark.record.at <= cx.now)
+        .map(|mark| (mark.record.at, Some(mark.record.clone())));
+    group.verified = match (by_operator, by_quiet) {
+        (Some(operator), Some(quiet)) if quiet.0 < operator.0 => Some(quiet),
+        (Some(operator), _) => Some(operator),
+        (None, quiet) => quiet,
+    };
+}
+
+/// The first operator's confirmation between the group's end and `before`.
+fn confirmed<'h>(history: &'h History, group: &Group, before: Instant) -> Option<&'h StageMark> {
+    let end = group.last().end?;
+    history
+        .reports(Stage::Verified)
+        .find(|mark| mark.record.at >= end && mark.record.at < before && concerns(mark, history, group))
+}
+
+/// Whether an operator's report is about the group.
+pub(super) fn concerns(mark: &StageMark, history: &History, group: &Group) -> bool {
+    match &mark.about {
+        About::Service => true,
+        About::Outage(key) => {
+            history.outages_within(group.start(), group.end_or_max()).iter().any(|outage| outage.key == *key)
+        }
+        About::Incident(id) => history.incidents.iter().any(|tracked| {
+            let incident = &tracked.incident;
+            incident.id.to_string() == **id
+                && incident.started <= group.end_or_max()
+                && incident.restored.unwrap_or(Instant::MAX) >= group.start()
+        }),
+    }
+}
+
+/// The record for a group that has none: a new one, or the one that the same first outage had before.
+fn open_or_revive(history: &mut History, group: &Group, cx: &Context<'_>) -> usize {
+    let id = id_of(history, group, cx.service);
+    match history.incidents.iter().position(|tracked| tracked.incident.id == id) {
+        Some(known) => {
+            let incident = &mut history.incidents[known].incident;
+            incident.merged_into = None;
+            incident.status = Status::Open;
+            known
+        }
+        None => {
+            let incident = assess::blank(id, group, cx);
+            history.incidents.push(Tracked { incident, alerts: Vec::new(), counted: false });
+            history.incidents.len() - 1
+        }
+    }
+}
+
+fn id_of(history: &History, group: &Group, service: &ServiceName) -> IncidentId {
+    let first = history
+        .outages_within(group.start(), group.end_or_max())
+        .iter()
+        .find(|outage| outage.about.severity == Severity::Down);
+    let key = first.map_or("", |outage| &*outage.key);
+    let name = format!("{service}\n{key}\n{}", group.start().as_micros());
+    IncidentId(xxh3_64(name.as_bytes()))
+}
+
+/// The record is no incident of its own any more: it became part of another one, or its facts are gone.
+fn dismiss(tracked: &mut Tracked, into: Option<IncidentId>, cx: &Context<'_>, effects: &mut Vec<Effect>) {
+    let reason = if into.is_some() { Reason::Merged } else { Reason::Corrected };
+    tracked.incident.status = if into.is_some() { Status::Merged } else { Status::Withdrawn };
+    tracked.incident.merged_into = into;
+    tracked.incident.next_level = None;
+    tracked.incident.accruing = None;
+    for alert in tracked.alerts.drain(..) {
+        let ended = cx.now.max(alert.starts);
+        effects.push(Effect { at: cx.now, reason: reason.clone(), kind: EffectKind::Resolve(alert, ended) });
+    }
+    let kind = EffectKind::Record(Box::new(tracked.incident.clone()));
+    effects.push(Effect { at: cx.now, reason, kind });
+}
+
+/// Brings one record in line with its group, and says what changed.
+fn reassess(
+    history: &mut History,
+    place: usize,
+    group: &Group,
+    cx: &Context<'_>,
+    counts: &mut Counts,
+    effects: &mut Vec<Effect>,
+) {
+    let before = &history.incidents[place].incident;
+    let after = assess::assess(before, group, history, cx);
+    let reason = assess::reason(before, &after, cx);
+    for (old, new) in before.clocks.iter().zip(&after.clocks) {
+        if old.breached.is_none() && new.breached.is_some() {
+            counts.breached(new.name);
+        }
+    }
+    let changed = *before != after;
+    let tracked = &mut history.incidents[place];
+    tracked.incident = after;
+    alerts::update(&mut tracked.alerts, &tracked.incident, cx.now, &reason, effects);
+    if changed {
+        let kind = EffectKind::Record(Box::new(tracked.incident.clone()));
+        effects.push(Effect { at: cx.now, reason, kind });
+    }
+    if tracked.incident.verified.is_some() && !tracked.counted {
+        tracked.counted = true;
+        counts.closed(tracked.incident.level, tracked.incident.cause);
+    }
+}
+
+/// When to look again. Only the last incident of a service can be live.
+fn deadlines(history: &History, live: Option<&Incident>, cx: &Context<'_>) -> Deadlines {
+    Timer::ALL.map(|timer| {
+        let at = match timer {
+            Timer::Mark => history.next_edge(cx.now),
+            Timer::Level => live.and_then(|incident| incident.next_level).map(|(_, at)| at),
+            Timer::Response => live.and_then(|incident| assess::breach_due(incident, 0)),
+            Timer::Repair => live.and_then(|incident| assess::breach_due(incident, 1)),
+            Timer::Quiet => live.and_then(|incident| incident.restored).map(|end| end.plus(cx.policy.reopen)),
+        };
+        at.filter(|&at| at > cx.now)
+    })
+}

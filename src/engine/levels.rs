@@ -1,0 +1,185 @@
+//! Levels: when each rule comes to hold on an incident, to the microsecond.
+//!
+//! While an outage is open its length and the user-minutes lost grow in a straight line, so the first instant at
+//! which all conditions of a rule hold is solved for, not waited for.
+
+use crate::model::level::{Condition, Level, LevelRules, Ratio, Rule};
+use crate::model::service::ServiceFacts;
+use crate::model::time::{Instant, Span};
+
+/// A part of an incident during which something is down and the users affected stay the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub(super) start: Instant,
+    /// Absent while it is going on.
+    pub(super) end: Option<Instant>,
+    pub(super) users: Option<u64>,
+    /// How long the incident was down before.
+    pub(super) down_before: Span,
+    /// User-microseconds lost before.
+    pub(super) lost_before: i128,
+}
+
+/// What a rule is held against besides the segments.
+pub(super) struct Subject<'a> {
+    pub(super) facts: &'a ServiceFacts,
+    /// Users of all services of that kind.
+    pub(super) users_of_kind: u64,
+}
+
+/// What the rules make of an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) level: Level,
+    /// The exact instant at which the level's rule came to hold.
+    pub(super) since: Instant,
+    /// The rule, with its citation.
+    pub(super) rule: String,
+    /// The next graver level and when it will be reached if nothing changes.
+    pub(super) next: Option<(Level, Instant)>,
+}
+
+/// Judges an incident as it stands at `now`.
+pub(super) fn judge(rules: &LevelRules, segments: &[Segment], subject: &Subject<'_>, now: Instant) -> Verdict {
+    let started = segments.first().map_or(now, |s| s.start);
+    let mut next: Option<(Level, Instant)> = None;
+    for level in Level::ALL {
+        // The earliest of the level's rules; of several at one instant the first in order.
+        let earliest = rules
+            .of(level)
+            .iter()
+            .filter_map(|rule| reached(rule, segments, subject).map(|at| (at, rule)))
+            .min_by_key(|&(at, _)| at);
+        match earliest {
+            Some((at, rule)) if at <= now => {
+                return Verdict { level, since: at, rule: cited(rule), next };
+            }
+            // The nearest rise is the one to show; at one instant the gravest.
+            Some((at, _)) if next.is_none_or(|(_, sooner)| at < sooner) => next = Some((level, at)),
+            _ => {}
+        }
+    }
+    Verdict { level: Level::Third, since: started, rule: "third: any confirmed interruption".to_owned(), next }
+}
+
+fn cited(rule: &Rule) -> String {
+    if rule.cite.is_empty() { rule.name.clone() } else { format!("{}: {}", rule.name, rule.cite) }
+}
+
+/// The first instant at which all conditions of the rule hold, now, before or to come.
+fn reached(rule: &Rule, segments: &[Segment], subject: &Subject<'_>) -> Option<Instant> {
+    segments.iter().find_map(|segment| {
+        let mut wait = Span::ZERO;
+        for condition in &rule.conditions {
+            wait = wait.max(wait_for(condition, segment, subject)?);
+        }
+        let at = segment.start.plus(wait);
+        // The end counts in: what lasted exactly an hour lasted at least an hour.
+        segment.end.is_none_or(|end| at <= end).then_some(at)
+    })
+}
+
+/// How long into the segment the condition comes to hold, if it would ever.
+fn wait_for(condition: &Condition, segment: &Segment, subject: &Subject<'_>) -> Option<Span> {
+    let when = |holds: bool| holds.then_some(Span::ZERO);
+    match condition {
+        Condition::UsersOver(limit) => when(segment.users? > *limit),
+        Condition::UsersAtLeast(limit) => when(segment.users? >= *limit),
+        Condition::ShareOver(share) => {
+            let part = u128::from(segment.users?) * u128::from(Ratio::WHOLE);
+            when(subject.users_of_kind > 0 && part > u128::from(subject.users_of_kind) * u128::from(share.parts()))
+        }
+        Condition::UserMinutesOver(limit) => until_lost(segment, user_micros(*limit) + 1),
+        Condition::UserMinutesAtLeast(limit) => until_lost(segment, user_micros(*limit)),
+        Condition::LongerThan(limit) => Some(until_down(segment, limit.plus(Span::from_micros(1)))),
+        Condition::LastingAtLeast(limit) => Some(until_down(segment, *limit)),
+        // One service lies in one region; incidents of several services count theirs.
+        Condition::RegionsAtLeast(limit) => when(*limit <= 1),
+        Condition::Kind(kind) => when(subject.facts.kind == *kind),
+        Condition::Tier(tier) => when(subject.facts.tier == *tier),
+        Condition::Tag(tag) => when(subject.facts.groups.contains(tag)),
+    }
+}
+
+fn until_down(segment: &Segment, length: Span) -> Span {
+    length.minus(segment.down_before).max(Span::ZERO)
+}
+
+fn until_lost(segment: &Segment, user_micros: i128) -> Option<Span> {
+    let missing = user_micros - segment.lost_before;
+    if missing <= 0 {
+        return Some(Span::ZERO);
+    }
+    match segment.users {
+        None | Some(0) => None,
+        Some(users) => {
+            let users = i128::from(users);
+            i64::try_from((missing + users - 1) / users).ok().map(Span::from_micros)
+        }
+    }
+}
+
+fn user_micros(user_minutes: u64) -> i128 {
+    i128::from(user_minutes) * 60_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(micros: i64) -> Instant {
+        Instant::from_micros(micros)
+    }
+
+    fn rule(conditions: &[Condition]) -> Rule {
+        Rule { name: "first[1]".to_owned(), cite: String::new(), conditions: conditions.to_vec() }
+    }
+
+    fn reach(conditions: &[Condition], segments: &[Segment]) -> Option<i64> {
+        let facts = ServiceFacts { kind: "voice".to_owned(), ..ServiceFacts::default() };
+        let subject = Subject { facts: &facts, users_of_kind: 1000 };
+        reached(&rule(conditions), segments, &subject).map(Instant::as_micros)
+    }
+
+    fn segment(start: i64, end: Option<i64>, users: u64) -> Segment {
+        Segment { start: at(start), end: end.map(at), users: Some(users), down_before: Span::ZERO, lost_before: 0 }
+    }
+
+    #[test]
+    fn strict_and_non_strict_differ_by_a_microsecond() {
+        let hour = Span::from_hours(1);
+        let open = [segment(0, None, 10)];
+        assert_eq!(reach(&[Condition::LastingAtLeast(hour)], &open), Some(3_600_000_000));
+        assert_eq!(reach(&[Condition::LongerThan(hour)], &open), Some(3_600_000_001));
+        let exactly = [segment(0, Some(3_600_000_000), 10)];
+        assert_eq!(reach(&[Condition::LastingAtLeast(hour)], &exactly), Some(3_600_000_000));
+        assert_eq!(reach(&[Condition::LongerThan(hour)], &exactly), None);
+        assert_eq!(reach(&[Condition::UsersOver(10)], &open), None);
+        assert_eq!(reach(&[Condition::UsersAtLeast(10)], &open), Some(0));
+    }
+
+    #[test]
+    fn user_minutes_are_solved_for() {
+        // Seven users lose a user-minute in 60/7 s: the first whole microsecond at which it is reached.
+        let open = [segment(0, None, 7)];
+        assert_eq!(reach(&[Condition::UserMinutesAtLeast(1)], &open), Some(8_571_429));
+        assert_eq!(reach(&[Condition::UserMinutesOver(7)], &open), Some(60_000_001));
+        assert_eq!(reach(&[Condition::UserMinutesAtLeast(7)], &open), Some(60_000_000));
+        assert_eq!(reach(&[Condition::UserMinutesAtLeast(1)], &[segment(0, None, 0)]), None);
+    }
+
+    #[test]
+    fn a_share_is_of_the_users_of_that_kind() {
+        let share = Condition::ShareOver(Ratio::new(0.15).unwrap());
+        assert_eq!(reach(std::slice::from_ref(&share), &[segment(0, None, 150)]), None);
+        assert_eq!(reach(&[share], &[segment(0, None, 151)]), Some(0));
+    }
+
+    #[test]
+    fn unknown_users_match_no_rule_about_users() {
+        let unknown = [Segment { users: None, ..segment(0, None, 0) }];
+        assert_eq!(reach(&[Condition::UsersAtLeast(0)], &unknown), None);
+        assert_eq!(reach(&[Condition::UserMinutesAtLeast(1)], &unknown), None);
+        assert_eq!(reach(&[], &unknown), Some(0));
+    }
+}

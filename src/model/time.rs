@@ -1,0 +1,287 @@
+//! Instants, spans and the rolling windows: whole microseconds of UTC, so that every figure is exact.
+
+use std::fmt;
+use std::str::FromStr;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+/// An instant in UTC, in microseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+pub struct Instant(i64);
+
+/// A length of time in microseconds. Negative only as the result of a subtraction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+pub struct Span(i64);
+
+/// Why a text is no instant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadInstant {
+    /// The text has no offset from UTC, so it names no instant.
+    #[error("`{0}` has no offset from UTC: write `Z` or one like `+08:00` after it")]
+    NoOffset(String),
+    /// The text is not RFC 3339 at all.
+    #[error("`{0}` is not an RFC 3339 time such as `2026-01-31T12:00:00Z`")]
+    NotRfc3339(String),
+}
+
+impl Instant {
+    /// Earlier than anything that can be written down.
+    pub const MIN: Self = Self(i64::MIN / 4);
+    /// Later than anything that can be written down.
+    pub const MAX: Self = Self(i64::MAX / 4);
+
+    /// The instant `micros` microseconds after 1970-01-01T00:00:00Z, held within what arithmetic can bear.
+    #[must_use]
+    pub const fn from_micros(micros: i64) -> Self {
+        if micros < Self::MIN.0 {
+            Self::MIN
+        } else if micros > Self::MAX.0 {
+            Self::MAX
+        } else {
+            Self(micros)
+        }
+    }
+
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// This instant moved by `span`, held at the ends of what can be written down.
+    #[must_use]
+    pub const fn plus(self, span: Span) -> Self {
+        Self::from_micros(self.0.saturating_add(span.0))
+    }
+
+    /// This instant moved back by `span`.
+    #[must_use]
+    pub const fn minus(self, span: Span) -> Self {
+        Self::from_micros(self.0.saturating_sub(span.0))
+    }
+
+    /// The time from `earlier` to this instant; negative when it lies before.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Span {
+        Span(self.0 - earlier.0)
+    }
+}
+
+impl FromStr for Instant {
+    type Err = BadInstant;
+
+    /// Reads RFC 3339 with an offset. Digits finer than a microsecond are cut off, not rounded, so that
+    /// no event moves into the future.
+    fn from_str(text: &str) -> Result<Self, BadInstant> {
+        // `jiff` reads more than RFC 3339 (weeks, bracketed zones); the shape is held here.
+        let bytes = text.as_bytes();
+        let dated = bytes.len() >= 19
+            && bytes[4] == b'-'
+            && bytes[7] == b'-'
+            && matches!(bytes[10], b'T' | b't' | b' ')
+            && bytes[13] == b':'
+            && bytes[16] == b':'
+            && bytes.iter().all(|b| b.is_ascii_digit() || b"-:TtZz+. ".contains(b));
+        if !dated {
+            return Err(BadInstant::NotRfc3339(shorten(text)));
+        }
+        let tail = text[19..].trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+        if tail.is_empty() {
+            return Err(BadInstant::NoOffset(shorten(text)));
+        }
+        if !(tail.eq_ignore_ascii_case("z") || tail.len() == 6 && tail.as_bytes()[3] == b':') {
+            return Err(BadInstant::NotRfc3339(shorten(text)));
+        }
+        let stamp: jiff::Timestamp = text.parse().map_err(|_| BadInstant::NotRfc3339(shorten(text)))?;
+        let nanos = stamp.as_nanosecond();
+        let micros = i64::try_from(nanos.div_euclid(1000)).map_err(|_| BadInstant::NotRfc3339(shorten(text)))?;
+        Ok(Self::from_micros(micros))
+    }
+}
+
+/// RFC 3339 in UTC, with as many digits of the second as the instant needs.
+impl fmt::Display for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(stamp) => write!(f, "{stamp}"),
+            Err(_) => write!(f, "{}us", self.0),
+        }
+    }
+}
+
+impl Span {
+    /// No time at all.
+    pub const ZERO: Self = Self(0);
+
+    /// A span of `micros` microseconds.
+    #[must_use]
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// A span of `millis` milliseconds.
+    #[must_use]
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis.saturating_mul(1000))
+    }
+
+    /// A span of `seconds` seconds.
+    #[must_use]
+    pub const fn from_secs(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(1_000_000))
+    }
+
+    /// A span of `minutes` minutes.
+    #[must_use]
+    pub const fn from_mins(minutes: i64) -> Self {
+        Self::from_secs(minutes * 60)
+    }
+
+    /// A span of `hours` hours.
+    #[must_use]
+    pub const fn from_hours(hours: i64) -> Self {
+        Self::from_secs(hours * 3600)
+    }
+
+    /// The length in microseconds.
+    #[must_use]
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// The length in seconds: the one place where it becomes floating point.
+    #[must_use]
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / 1e6
+    }
+
+    /// The sum of two spans.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// This span without `other`.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    /// Reads `90s`, `30m`, `4h`, `1h 30m`, `250ms`: units are said, never guessed.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a duration such as `90s`, `30m` or `4h`");
+        let read: jiff::SignedDuration = text.trim().parse().map_err(|_| wrong())?;
+        let micros = i64::try_from(read.as_micros()).map_err(|_| wrong())?;
+        if micros < 0 { Err(wrong()) } else { Ok(Self(micros)) }
+    }
+}
+
+/// `4h`, `30m`, `1h 30m 5s`, `250ms`: what [`Span::from_str`] reads.
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 < 0 {
+            write!(f, "-")?;
+        }
+        let mut rest = self.0.unsigned_abs();
+        let mut first = true;
+        for (unit, micros) in [("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1000), ("us", 1)] {
+            let count = rest / micros;
+            rest %= micros;
+            if count > 0 || (unit == "us" && first) {
+                write!(f, "{}{count}{unit}", if first { "" } else { " " })?;
+                first = false;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A rolling window: `[now - length, now)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Window {
+    /// One hour.
+    Hour,
+    /// 24 hours.
+    Day,
+    /// Seven times 24 hours.
+    Week,
+    /// Thirty times 24 hours.
+    Month,
+    /// Ninety times 24 hours.
+    Quarter,
+}
+
+impl Window {
+    /// Every rolling window, shortest first.
+    pub const ALL: [Self; 5] = [Self::Hour, Self::Day, Self::Week, Self::Month, Self::Quarter];
+
+    /// The window's name in labels, JSON and tables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hour => "1h",
+            Self::Day => "24h",
+            Self::Week => "7d",
+            Self::Month => "30d",
+            Self::Quarter => "90d",
+        }
+    }
+
+    /// The window's length.
+    #[must_use]
+    pub const fn length(self) -> Span {
+        Span::from_hours(match self {
+            Self::Hour => 1,
+            Self::Day => 24,
+            Self::Week => 7 * 24,
+            Self::Month => 30 * 24,
+            Self::Quarter => 90 * 24,
+        })
+    }
+}
+
+fn shorten(text: &str) -> String {
+    if text.chars().count() <= 40 { text.to_owned() } else { text.chars().take(40).chain("…".chars()).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_needs_an_offset() {
+        assert!(matches!("2026-01-01T00:00:00".parse::<Instant>(), Err(BadInstant::NoOffset(_))));
+        assert!(matches!("2026-01-01T00:00:00.5".parse::<Instant>(), Err(BadInstant::NoOffset(_))));
+        for bad in ["", "yesterday", "2026-01-01", "2026-13-01T00:00:00Z", "2026-01-01T00:00:00+08", "1767225600"] {
+            assert!(matches!(bad.parse::<Instant>(), Err(BadInstant::NotRfc3339(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn offsets_name_the_same_instant() {
+        let utc: Instant = "2026-01-01T00:00:00.123456Z".parse().unwrap();
+        assert_eq!("2026-01-01T08:00:00.123456999+08:00".parse(), Ok(utc));
+        assert_eq!("2025-12-31 19:00:00.123456-05:00".parse(), Ok(utc));
+        assert_eq!(utc.to_string(), "2026-01-01T00:00:00.123456Z");
+    }
+
+    #[test]
+    fn digits_beyond_a_microsecond_are_cut_off_before_1970_too() {
+        let at: Instant = "1969-12-31T23:59:59.9999999Z".parse().unwrap();
+        assert_eq!(at.as_micros(), -1);
+    }
+
+    #[test]
+    fn a_span_is_written_as_it_is_read() {
+        for text in ["4h", "30m", "1h 30m 5s", "250ms", "7us", "0us"] {
+            assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
+        }
+        assert_eq!("90m".parse::<Span>(), Ok(Span::from_mins(90)));
+        assert!("30".parse::<Span>().is_err());
+        assert!("-5m".parse::<Span>().is_err());
+    }
+}
