@@ -1,0 +1,156 @@
+//! The catalogue: services as CSV, `id,name,kind,region,tier,users,groups,depends_on,since,owner`.
+
+use std::collections::{HashMap, HashSet};
+
+use super::reader::{Mistake, Mistakes};
+use crate::model::service::{ServiceFacts, ServiceName};
+
+/// The columns, in the order in which they are written.
+const COLUMNS: [&str; 10] =
+    ["id", "name", "kind", "region", "tier", "users", "groups", "depends_on", "since", "owner"];
+/// How many mistakes of one catalogue are listed; a wrong column would give one for each row.
+const LISTED_MAX: usize = 50;
+
+/// Reads a catalogue. `file` is how mistakes name it.
+///
+/// # Errors
+/// With every mistake, by line and column.
+pub fn read_catalog(file: &str, text: &str) -> Result<Vec<(ServiceName, ServiceFacts)>, Mistakes> {
+    let mut rows = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
+    let mut mistakes = Vec::new();
+    let mut wrong = |line: Option<u64>, column: &str, problem: String| {
+        let place = line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"));
+        mistakes.push(Mistake { place, key: column.to_owned(), problem });
+    };
+    let header = match rows.headers() {
+        Ok(header) => header.clone(),
+        Err(error) => {
+            wrong(None, "", error.to_string());
+            return Err(Mistakes(mistakes));
+        }
+    };
+    let mut columns: HashMap<&str, usize> = HashMap::new();
+    for (place, name) in header.iter().enumerate() {
+        let name = name.trim_start_matches('\u{feff}');
+        if !COLUMNS.contains(&name) {
+            wrong(Some(1), name, format!("unknown column; there are {}", COLUMNS.join(", ")));
+        } else if columns.insert(name, place).is_some() {
+            wrong(Some(1), name, "the column stands twice".to_owned());
+        }
+    }
+    if !columns.contains_key("id") {
+        wrong(Some(1), "id", "the column is missing; the first line names the columns".to_owned());
+        return Err(Mistakes(mistakes));
+    }
+    let mut services: Vec<(ServiceName, ServiceFacts)> = Vec::new();
+    let mut parents: Vec<(u64, String)> = Vec::new();
+    let mut lines: HashMap<ServiceName, u64> = HashMap::new();
+    for row in rows.records() {
+        let row = match row {
+            Ok(row) => row,
+            Err(error) => {
+                wrong(error.position().map(csv::Position::line), "", error.to_string());
+                continue;
+            }
+        };
+        let line = row.position().map_or(0, csv::Position::line);
+        if row.len() != header.len() {
+            wrong(Some(line), "", format!("has {} fields, the first line has {}", row.len(), header.len()));
+            continue;
+        }
+        let field = |name: &str| columns.get(name).and_then(|&place| row.get(place)).unwrap_or("");
+        let list = |name: &str| -> Vec<String> {
+            field(name).split(';').map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned).collect()
+        };
+        let name = match ServiceName::new(field("id")) {
+            Ok(name) => name,
+            Err(error) => {
+                wrong(Some(line), "id", error.to_string());
+                continue;
+            }
+        };
+        let users = match field("users") {
+            "" => None,
+            text => match text.parse() {
+                Ok(users) => Some(users),
+                Err(_) => {
+                    wrong(Some(line), "users", format!("{text:?} is not a whole number"));
+                    None
+                }
+            },
+        };
+        let since = match field("since") {
+            "" => None,
+            text => match text.parse() {
+                Ok(since) => Some(since),
+                Err(error) => {
+                    wrong(Some(line), "since", format!("{error}"));
+                    None
+                }
+            },
+        };
+        if let Some(first) = lines.insert(name.clone(), line) {
+            wrong(Some(line), "id", format!("`{name}` stands on line {first} already"));
+            continue;
+        }
+        let depends_on = list("depends_on");
+        parents.extend(depends_on.iter().map(|parent| (line, parent.clone())));
+        let facts = ServiceFacts {
+            title: field("name").to_owned(),
+            kind: field("kind").to_owned(),
+            region: field("region").to_owned(),
+            tier: field("tier").to_owned(),
+            users,
+            groups: list("groups"),
+            depends_on,
+            since,
+            owner: field("owner").to_owned(),
+        };
+        services.push((name, facts));
+    }
+    for (line, parent) in parents {
+        // `a|b` names alternatives of which one is enough.
+        for name in parent.split('|').filter(|name| !lines.contains_key(*name)) {
+            wrong(Some(line), "depends_on", format!("there is no service `{name}` in the catalogue"));
+        }
+    }
+    if mistakes.is_empty() {
+        return Ok(services);
+    }
+    let more = mistakes.len().saturating_sub(LISTED_MAX);
+    if more > 0 {
+        mistakes.truncate(LISTED_MAX);
+        mistakes.push(Mistake { place: file.to_owned(), key: String::new(), problem: format!("and {more} more") });
+    }
+    Err(Mistakes(mistakes))
+}
+
+/// The catalogue as CSV that [`read_catalog`] reads.
+#[must_use]
+pub fn write_catalog(services: &[(ServiceName, ServiceFacts)]) -> String {
+    let mut rows = csv::Writer::from_writer(Vec::new());
+    // Writing into memory cannot fail.
+    let _ = rows.write_record(COLUMNS);
+    for (name, facts) in services {
+        let users = facts.users.map(|users| users.to_string()).unwrap_or_default();
+        let since = facts.since.map(|since| since.to_string()).unwrap_or_default();
+        let _ = rows.write_record([
+            name.as_str(),
+            &facts.title,
+            &facts.kind,
+            &facts.region,
+            &facts.tier,
+            &users,
+            &facts.groups.join(";"),
+            &facts.depends_on.join(";"),
+            &since,
+            &facts.owner,
+        ]);
+    }
+    rows.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
+/// The names in the catalogue.
+pub(super) fn names(services: &[(ServiceName, ServiceFacts)]) -> HashSet<ServiceName> {
+    services.iter().map(|(name, _)| name.clone()).collect()
+}

@@ -1,0 +1,23 @@
+//! Settings, and the policy that people decided: where they come from, how they are checked, what is wrong in them.
+//!
+//! Everything is read in one go and every mistake is reported at once, with file, line, key and remedy.
+//! Must not enter: anything that acts on a setting.
+
+mod catalog;
+mod levels;
+mod reader;
+mod record;
+mod settings;
+mod targets;
+
+pub use catalog::{read_catalog, write_catalog};
+pub use reader::{Mistake, Mistakes};
+pub use record::{BadRecord, from_record, to_record};
+pub use settings::{Alerting, Language, LogFormat, Server, Settings, Sources, Storage};
+
+/// The built-in settings, as a file.
+pub const DEFAULTS: &str = include_str!("defaults.toml");
+/// The built-in targets profile, as a file.
+pub const MANUAL_2025: &str = include_str!("manual-2025.toml");
+/// The built-in level rules, as a file.
+pub const LEVELS: &str = include_str!("levels.toml");

@@ -1,0 +1,63 @@
+//! Policy as the journal keeps it: text that says all of it and that any later version can read.
+
+use serde::{Deserialize, Serialize};
+
+use super::reader::{Mistakes, Reader};
+use super::{catalog, levels, targets};
+use crate::model::level::{Level, LevelRules};
+use crate::model::policy::Policy;
+use crate::model::target::Targets;
+use crate::model::time::Span;
+
+/// A record that cannot be read back.
+#[derive(Debug, thiserror::Error)]
+pub enum BadRecord {
+    /// It is not the JSON object that it should be.
+    #[error("the policy's record is not readable: {0}")]
+    Json(#[from] serde_json::Error),
+    /// What it holds is wrong.
+    #[error("the policy's record has mistakes: {0}")]
+    Mistakes(#[from] Mistakes),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    /// Levels, targets and correlation, as TOML.
+    policy: String,
+    /// The catalogue, as CSV.
+    catalog: String,
+}
+
+/// The policy as text. Equal policies give equal text.
+#[must_use]
+pub fn to_record(policy: &Policy) -> String {
+    let text = format!(
+        "[correlation]\nreopen = \"{}\"\n\n{}{}",
+        policy.reopen,
+        levels::write(&policy.levels),
+        targets::write(&policy.targets)
+    );
+    let record = Record { policy: text, catalog: catalog::write_catalog(&policy.services) };
+    // Two strings always make a JSON object.
+    serde_json::to_string(&record).unwrap_or_default()
+}
+
+/// The policy that a record says.
+///
+/// # Errors
+/// When the record is not one that [`to_record`] wrote.
+pub fn from_record(text: &str) -> Result<Policy, BadRecord> {
+    let record: Record = serde_json::from_str(text)?;
+    let mut reader = Reader::of_toml("policy", &record.policy)?;
+    let levels = LevelRules {
+        first: levels::read_level(&mut reader, Level::First),
+        second: levels::read_level(&mut reader, Level::Second),
+        third: levels::read_level(&mut reader, Level::Third),
+    };
+    let base = targets::read_base(&mut reader);
+    let overrides = targets::read_overrides(&mut reader, &base);
+    let reopen = reader.parse::<Span>("correlation.reopen").unwrap_or_default();
+    reader.finish()?;
+    let services = catalog::read_catalog("catalog", &record.catalog)?;
+    Ok(Policy { services, levels, targets: Targets { base, overrides }, reopen })
+}
