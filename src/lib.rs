@@ -3,6 +3,20 @@
 //!
 //! One way through the house: [`ingest`] → [`journal`] → [`engine`] → effects → [`notify`], [`store`], [`views`].
 
+pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod engine;
+pub mod ingest;
+pub mod journal;
 pub mod model;
+pub mod notify;
+pub mod pipeline;
+pub mod problem;
+pub mod server;
+pub mod simulate;
+pub mod store;
+pub mod telemetry;
+pub mod tls;
+pub mod views;

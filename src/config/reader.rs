@@ -239,6 +239,7 @@ fn is_empty_table(value: &Value) -> bool {
 fn leaves(value: &Value, path: String, found: &mut Vec<String>) {
     match &value.kind {
         ValueKind::Table(table) if !table.is_empty() => {
+            #[allow(clippy::disallowed_methods, reason = "sorted on the next line")]
             let mut keys: Vec<&String> = table.keys().collect();
             keys.sort();
             for key in keys {

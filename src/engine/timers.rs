@@ -25,6 +25,18 @@ pub enum Timer {
 impl Timer {
     /// Every timer.
     pub const ALL: [Self; 5] = [Self::Mark, Self::Level, Self::Response, Self::Repair, Self::Quiet];
+
+    /// The timer's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mark => "mark",
+            Self::Level => "level",
+            Self::Response => "response",
+            Self::Repair => "repair",
+            Self::Quiet => "quiet",
+        }
+    }
 }
 
 /// Deadlines by service and name, and in the order in which they are due.

@@ -56,6 +56,17 @@ impl Figures {
         ratio(self.observed.minus(self.downtime), self.observed)
     }
 
+    /// Availability in percent with four decimals, cut off and not rounded: 99.98999… % is not 99.99 %.
+    #[must_use]
+    pub fn availability_percent(&self) -> Option<String> {
+        let observed = i128::from(self.observed.as_micros());
+        let up = observed - i128::from(self.downtime.as_micros());
+        (observed > 0).then(|| {
+            let parts = up * 1_000_000 / observed;
+            format!("{}.{:04}", parts / 10_000, parts % 10_000)
+        })
+    }
+
     /// Mean time to repair in seconds; absent with no repair.
     #[must_use]
     pub fn mttr_seconds(&self) -> Option<f64> {
@@ -103,6 +114,7 @@ mod tests {
         };
         let target = Ratio::new(0.9999).unwrap();
         assert!(figures.availability().unwrap() < 0.9999);
+        assert_eq!(figures.availability_percent().unwrap(), "99.9899");
         assert!(figures.budget_remaining_ratio(target).unwrap() < 0.0);
     }
 }

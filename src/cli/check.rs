@@ -1,0 +1,107 @@
+//! `fournines check`: what the configuration says, or everything that is wrong with it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Failure, settings};
+use crate::config::{DEFAULTS, LEVELS, MANUAL_2025, Settings};
+use crate::model::level::{Condition, Level, Rule};
+use crate::model::target::{Scope, Value};
+
+/// Checks configuration, catalogue, targets and level rules, and prints what they say
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  fournines check -c fournines.toml\n  fournines check --print-defaults")]
+pub(super) struct Arguments {
+    /// The configuration, in TOML
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the built-in settings, the targets profile manual-2025 and the level rules, as files, and nothing else
+    #[arg(long)]
+    print_defaults: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.print_defaults {
+        print!(
+            "{DEFAULTS}\n# ---- the targets profile manual-2025 ----\n\n{MANUAL_2025}\n# ---- the level rules ----\n\n{LEVELS}"
+        );
+        return Ok(());
+    }
+    let settings = settings(arguments.config.as_ref(), None)?;
+    print!("{}", understood(&settings));
+    Ok(())
+}
+
+fn understood(settings: &Settings) -> String {
+    use std::fmt::Write;
+    let mut text = String::new();
+    let receivers = match &*settings.alerting.alertmanagers {
+        [] => "none: nobody is paged".to_owned(),
+        urls => urls.join(", "),
+    };
+    let register = if settings.auto_register { "others are taken in" } else { "others are rejected" };
+    let _ = writeln!(text, "listen         {}", settings.server.listen);
+    let _ = writeln!(text, "storage        {}", settings.storage.path.display());
+    let _ = writeln!(text, "time zone      {}", settings.time_zone);
+    let _ = writeln!(text, "alertmanagers  {receivers}");
+    let _ = writeln!(text, "catalogue      {} services; {register}", settings.policy.services.len());
+    let _ = writeln!(text, "same incident  down again within {}", settings.policy.reopen);
+    let _ = writeln!(text, "\ntargets");
+    for target in &settings.policy.targets.base {
+        let _ = writeln!(
+            text,
+            "  {:<26} {:<10} §{:<9} {}",
+            target.name,
+            shown(target.value),
+            target.clause,
+            target.requirement
+        );
+    }
+    for other in &settings.policy.targets.overrides {
+        let (kind, name) = match &other.scope {
+            Scope::Service(name) => ("service", name),
+            Scope::Group(name) => ("group", name),
+            Scope::Tier(name) => ("tier", name),
+        };
+        for (target, value) in &other.values {
+            let _ = writeln!(text, "  {target:<26} {:<10} for {kind} {name}", shown(*value));
+        }
+    }
+    for level in Level::ALL {
+        let _ = writeln!(text, "\n{} level", level.name());
+        for rule in settings.policy.levels.of(level) {
+            let _ = writeln!(text, "  {}\n      {}", conditions(rule), rule.cite);
+        }
+    }
+    text
+}
+
+fn shown(value: Value) -> String {
+    match value {
+        Value::Ratio(ratio) => format!("{} %", (ratio.as_f64() * 1e9).round() / 1e7),
+        Value::Limit(limit) => limit.to_string(),
+        Value::Count(count) => count.to_string(),
+    }
+}
+
+fn conditions(rule: &Rule) -> String {
+    let all: Vec<String> = rule
+        .conditions
+        .iter()
+        .map(|condition| match condition {
+            Condition::UsersOver(n) => format!("users > {n}"),
+            Condition::UsersAtLeast(n) => format!("users >= {n}"),
+            Condition::UserMinutesOver(n) => format!("user-minutes > {n}"),
+            Condition::UserMinutesAtLeast(n) => format!("user-minutes >= {n}"),
+            Condition::ShareOver(share) => format!("share > {}", share.as_f64()),
+            Condition::LongerThan(span) => format!("time > {span}"),
+            Condition::LastingAtLeast(span) => format!("time >= {span}"),
+            Condition::RegionsAtLeast(n) => format!("regions >= {n}"),
+            Condition::Kind(kind) => format!("kind is {kind}"),
+            Condition::Tier(tier) => format!("tier is {tier}"),
+            Condition::Tag(tag) => format!("in group {tag}"),
+        })
+        .collect();
+    if all.is_empty() { "always".to_owned() } else { all.join(" and ") }
+}

@@ -1,0 +1,369 @@
+//! The wiring: builds everything in one straight line, joins it by bounded channels, and takes it down in order.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::config::{Settings, from_record, to_record};
+use crate::engine::{Engine, Input};
+use crate::ingest::decode::{Gate, Layout, decode};
+use crate::ingest::http::{Intake, post_events};
+use crate::journal::{Journal, JournalError, Kind, Stored};
+use crate::notify::{self, Alertmanager, Outbox, Wording};
+use crate::pipeline::{self, CheckpointPace, INBOX_MAX, Pipeline, Submission};
+use crate::problem::Problem;
+use crate::server;
+use crate::store::{self, Store};
+use crate::telemetry::Telemetry;
+use crate::views::api::{self, Reading};
+use crate::views::metrics::EngineCollector;
+
+/// How long receivers are given to take the last news when the daemon stops.
+const LAST_NEWS_SECONDS_MAX: u64 = 15;
+
+/// A daemon that runs.
+#[derive(Debug)]
+pub struct Daemon {
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    /// Cancelled when it begins to end, asked or not.
+    ending: CancellationToken,
+    ended: JoinHandle<Result<(), DaemonError>>,
+}
+
+/// Why a daemon could not start, or could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The address cannot be listened on.
+    #[error("server.listen: {address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        error: std::io::Error,
+    },
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The tables beside the journal cannot be used.
+    #[error("{file}: {error}")]
+    Tables {
+        /// The file.
+        file: String,
+        /// What failed.
+        #[source]
+        error: rusqlite::Error,
+    },
+    /// A part of the daemon could not be built.
+    #[error("{0}")]
+    Build(String),
+    /// The hall ended without a word.
+    #[error("the pipeline ended unexpectedly")]
+    Gone,
+}
+
+impl Daemon {
+    /// Starts: listens at once, then reads the journal back, and takes events when that is done.
+    ///
+    /// # Errors
+    /// When the address, the journal or a receiver cannot be used.
+    pub async fn start(settings: Settings, clock: Clock) -> Result<Self, DaemonError> {
+        let build = |error: &dyn std::fmt::Display| DaemonError::Build(error.to_string());
+        let address = settings.server.listen;
+        let listener = TcpListener::bind(address).await.map_err(|error| DaemonError::Listen { address, error })?;
+        let address = listener.local_addr().map_err(|error| DaemonError::Listen { address, error })?;
+
+        let telemetry = Telemetry::new().map_err(|error| build(&error))?;
+        let engine = Arc::new(RwLock::new(Engine::new()));
+        let collector = EngineCollector::new(engine.clone(), clock.clone(), settings.max_services);
+        telemetry.registry.register(Box::new(collector)).map_err(|error| build(&error))?;
+
+        let (inbox, submissions) = mpsc::channel(INBOX_MAX);
+        let front = CancellationToken::new();
+        let ready = Arc::new(AtomicBool::new(false));
+        let intake = Arc::new(Intake {
+            inbox,
+            clock: clock.clone(),
+            max_future: settings.max_future,
+            known: settings.known_services().map(Arc::new),
+            max_body_bytes: settings.server.max_body_bytes,
+            room: Arc::new(Semaphore::new(settings.server.max_inflight_bytes)),
+            telemetry: telemetry.clone(),
+            stopping: front.clone(),
+        });
+        let reading = Arc::new(Reading {
+            engine: engine.clone(),
+            clock: clock.clone(),
+            telemetry: telemetry.clone(),
+            started: clock.now(),
+            storage: settings.storage.path.display().to_string(),
+        });
+        let door = tokio::spawn(server::run(listener, routes(intake, reading, ready.clone()), front.clone()));
+
+        let opened = open(settings, engine, clock, telemetry, address, submissions).await;
+        let parts = match opened {
+            Ok(parts) => parts,
+            Err(error) => {
+                front.cancel();
+                return Err(error);
+            }
+        };
+        ready.store(true, Ordering::Release);
+        let stop = CancellationToken::new();
+        let ending = front.clone();
+        let ended = tokio::spawn(supervise(parts, door, front, ready, stop.clone()));
+        Ok(Self { address, stop, ending, ended })
+    }
+
+    /// Waits until it begins to end, because it was asked to or because it cannot go on.
+    pub async fn ending(&self) {
+        self.ending.cancelled().await;
+    }
+
+    /// Asks it to stop: nothing more is taken, all that was taken is finished.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// When it ended because it could not go on.
+    pub async fn ended(self) -> Result<(), DaemonError> {
+        self.ended.await.unwrap_or(Err(DaemonError::Gone))
+    }
+}
+
+/// What runs behind the door.
+struct Parts {
+    hall: oneshot::Receiver<Result<(), JournalError>>,
+    stop_hall: CancellationToken,
+    carriers: TaskTracker,
+    stop_carriers: CancellationToken,
+}
+
+/// Opens the storage, reads it back, and sets the hall and the carriers of alerts to work.
+async fn open(
+    settings: Settings,
+    engine: Arc<RwLock<Engine>>,
+    clock: Clock,
+    telemetry: Telemetry,
+    address: SocketAddr,
+    submissions: mpsc::Receiver<Submission>,
+) -> Result<Parts, DaemonError> {
+    let alerting = settings.alerting.clone();
+    let (shared, ticking, counts) = (engine.clone(), clock.clone(), telemetry.clone());
+    let recovered = tokio::task::spawn_blocking(move || recover(&settings, &shared, ticking, counts)).await;
+    let (pipeline, outbox) = recovered.map_err(|error| DaemonError::Build(error.to_string()))??;
+
+    let stop_hall = CancellationToken::new();
+    let (report, hall) = oneshot::channel();
+    let runtime = tokio::runtime::Handle::current();
+    let token = stop_hall.clone();
+    // A thread of its own, since a sync blocks.
+    std::thread::Builder::new()
+        .name("pipeline".to_owned())
+        .spawn(move || {
+            let ended = runtime.block_on(pipeline.run(submissions, token));
+            let _ = report.send(ended);
+        })
+        .map_err(|error| DaemonError::Build(format!("no thread for the pipeline: {error}")))?;
+
+    let carriers = TaskTracker::new();
+    let stop_carriers = CancellationToken::new();
+    let client = client()?;
+    for (place, url) in alerting.alertmanagers.iter().enumerate() {
+        let carrier = Alertmanager {
+            place,
+            url: url.clone(),
+            client: client.clone(),
+            outbox: outbox.clone(),
+            wording: Wording {
+                language: alerting.language,
+                runbook_url: alerting.runbook_url.clone(),
+                base_url: format!("http://{address}"),
+            },
+            resend: alerting.resend_interval,
+            clock: clock.clone(),
+            telemetry: telemetry.clone(),
+        };
+        carriers.spawn(carrier.run(stop_carriers.clone()));
+    }
+    carriers.close();
+    Ok(Parts { hall, stop_hall, carriers, stop_carriers })
+}
+
+/// Reads the journal back into the engine and the outbox, and makes the configured policy the one in force.
+fn recover(
+    settings: &Settings,
+    engine: &Arc<RwLock<Engine>>,
+    clock: Clock,
+    telemetry: Telemetry,
+) -> Result<(Pipeline, Outbox), DaemonError> {
+    let journal = Journal::open(&settings.storage.path)?;
+    let file = journal.file().display().to_string();
+    let tables = |error| DaemonError::Tables { file: file.clone(), error };
+    let connection = journal.second_connection()?;
+    store::prepare(&connection).and_then(|()| notify::prepare(&connection)).map_err(tables)?;
+    let outbox =
+        Outbox::load(connection, settings.alerting.alertmanagers.clone(), telemetry.clone()).map_err(tables)?;
+    let mut outlets: Vec<Box<dyn crate::journal::Outlet>> =
+        vec![Box::new(Store::default()), Box::new(outbox.clone())];
+    let last = journal.sequence();
+    let mut told = 0;
+    let read_back = pipeline::recover(&journal, &decode_stored, |effects, sequence| {
+        for outlet in &mut outlets {
+            outlet.take(effects);
+        }
+        if sequence >= told + 10_000 {
+            told = sequence;
+            tracing::info!(sequence, last, "reading the journal");
+        }
+    })?;
+    clock.raise(read_back.now().max(journal.received()));
+    tracing::info!(file, sequence = last, services = read_back.services().len(), "the journal is read");
+    *engine.write().unwrap_or_else(PoisonError::into_inner) = read_back;
+    telemetry.sequence.set(last.cast_signed());
+    telemetry.journal_bytes.set(journal.bytes().cast_signed());
+
+    let pace = CheckpointPace {
+        events: settings.storage.checkpoint_events,
+        interval: settings.storage.checkpoint_interval,
+    };
+    let known = journal.last_policy()?;
+    let mut pipeline = Pipeline { journal, engine: engine.clone(), clock: clock.clone(), telemetry, outlets, pace };
+    let record = to_record(&settings.policy);
+    if known.as_deref() != Some(record.as_bytes()) {
+        pipeline.adopt(settings.policy.clone(), &record)?;
+    }
+    outbox.recovered(clock.now(), Alertmanager::lease(settings.alerting.resend_interval)).map_err(tables)?;
+    Ok((pipeline, outbox))
+}
+
+/// A batch's text as what the engine takes.
+///
+/// # Errors
+/// When it cannot be read, which what was once taken always can.
+pub fn decode_stored(stored: &Stored) -> Result<Vec<Input>, String> {
+    match stored.kind {
+        Kind::Events => {
+            let decoded = decode(Layout::Lines, &stored.text, &Gate::past(Arc::from(&*stored.source)));
+            match decoded.rejected.first() {
+                Some(rejection) => Err(format!("its event {}: {}", rejection.line, rejection.error)),
+                None => Ok(decoded.events.into_iter().map(Input::Event).collect()),
+            }
+        }
+        Kind::Policy => {
+            let text = std::str::from_utf8(&stored.text).map_err(|error| error.to_string())?;
+            let policy = from_record(text).map_err(|error| error.to_string())?;
+            Ok(vec![Input::Policy(Box::new(policy))])
+        }
+    }
+}
+
+/// Waits for the end, and takes everything down in order: the door, the hall, the carriers.
+async fn supervise(
+    parts: Parts,
+    door: JoinHandle<()>,
+    front: CancellationToken,
+    ready: Arc<AtomicBool>,
+    stop: CancellationToken,
+) -> Result<(), DaemonError> {
+    let Parts { mut hall, stop_hall, carriers, stop_carriers } = parts;
+    let early = tokio::select! {
+        () = stop.cancelled() => None,
+        ended = &mut hall => Some(ended),
+    };
+    ready.store(false, Ordering::Release);
+    front.cancel();
+    if door.await.is_err() {
+        tracing::error!("the server ended unexpectedly");
+    }
+    stop_hall.cancel();
+    let ended = match early {
+        Some(ended) => ended,
+        None => hall.await,
+    };
+    stop_carriers.cancel();
+    if tokio::time::timeout(Duration::from_secs(LAST_NEWS_SECONDS_MAX), carriers.wait()).await.is_err() {
+        tracing::warn!("a receiver did not take the last alerts in time; they are told after the next start");
+    }
+    ended.map_err(|_| DaemonError::Gone)?.map_err(DaemonError::Journal)
+}
+
+/// A client for receivers.
+fn client() -> Result<reqwest::Client, DaemonError> {
+    crate::tls::install();
+    let client = reqwest::Client::builder().user_agent(concat!("fournines/", env!("CARGO_PKG_VERSION"))).build();
+    client.map_err(|error| DaemonError::Build(format!("no HTTP client: {error}")))
+}
+
+/// Everything that is answered over HTTP.
+fn routes(intake: Arc<Intake>, reading: Arc<Reading>, ready: Arc<AtomicBool>) -> Router {
+    let working = Router::new()
+        .route("/api/v1/events", post(post_events))
+        .with_state(intake)
+        .merge(
+            Router::new()
+                .route("/", get(index))
+                .route("/api/v1/status", get(api::status))
+                .route("/api/v1/services/{service}", get(api::service))
+                .route("/api/v1/incidents", get(api::incidents))
+                .route("/api/v1/incidents/{id}", get(api::incident))
+                .with_state(reading.clone()),
+        )
+        .layer(middleware::from_fn_with_state(ready.clone(), when_ready));
+    Router::new()
+        .route("/livez", get(async || "alive\n"))
+        .route("/readyz", get(readyz).with_state(ready))
+        .route("/metrics", get(api::metrics).with_state(reading))
+        .merge(working)
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path is not for that method")
+        })
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing here; GET / lists what there is"))
+}
+
+async fn readyz(State(ready): State<Arc<AtomicBool>>) -> Response {
+    if ready.load(Ordering::Acquire) { "ready\n".into_response() } else { not_ready().into_response() }
+}
+
+async fn when_ready(State(ready): State<Arc<AtomicBool>>, request: Request, next: Next) -> Response {
+    if ready.load(Ordering::Acquire) { next.run(request).await } else { not_ready().into_response() }
+}
+
+fn not_ready() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "it is starting or stopping; ask again in a moment")
+        .header(axum::http::header::RETRY_AFTER, "1")
+}
+
+async fn index() -> &'static str {
+    concat!(
+        "fournines ",
+        env!("CARGO_PKG_VERSION"),
+        "\n\n\
+         POST /api/v1/events               events in: a JSON object or array, or NDJSON\n\
+         GET  /api/v1/status               how it is doing\n\
+         GET  /api/v1/services/{service}   a service's figures; a slash in its name is %2F\n\
+         GET  /api/v1/incidents            ?status=open&level=&service=&from=&until=&limit=&after=\n\
+         GET  /api/v1/incidents/{id}       one incident\n\
+         GET  /metrics                     for Prometheus\n\
+         GET  /livez /readyz               for whoever restarts it\n"
+    )
+}

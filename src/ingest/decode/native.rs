@@ -1,0 +1,508 @@
+//! The native event: a JSON object of the contract.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::{Error, Visitor};
+
+use super::{Bad, Gate};
+use crate::model::event::{
+    About, Body, CaseKind, CaseStep, Cause, Event, Hold, OutageFacts, OutageStarted, Severity, StageReached,
+};
+use crate::model::incident::Stage;
+use crate::model::service::ServiceName;
+use crate::model::time::{Instant, Span};
+
+/// Every type of the contract, to name the nearest when one is misspelt.
+const TYPES: [&str; 23] = [
+    "outage.started",
+    "outage.updated",
+    "outage.ended",
+    "repair.acknowledged",
+    "repair.dispatched",
+    "repair.located",
+    "repair.mitigated",
+    "repair.repaired",
+    "repair.verified",
+    "repair.reviewed",
+    "repair.held",
+    "repair.resumed",
+    "latency",
+    "measurement",
+    "maintenance.planned",
+    "maintenance.cancelled",
+    "case.opened",
+    "case.responded",
+    "case.handled",
+    "case.resolved",
+    "survey",
+    "heartbeat",
+    "retraction",
+];
+
+/// The longest key of an outage, incident, maintenance or case, and the longest name of a person or metric, in
+/// characters: as long as a service's name.
+const KEY_CHARS_MAX: usize = 256;
+/// The longest `id`, in characters.
+const ID_CHARS_MAX: usize = 128;
+
+/// Reads events one by one.
+pub(super) struct Reader<'g> {
+    gate: &'g Gate,
+    /// The last source named: mostly the next one too.
+    source: Arc<str>,
+}
+
+/// An event as it is written. Fields that are not here are kept in the journal and ignored.
+#[derive(Deserialize)]
+struct Raw<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Text<'a>>,
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    #[serde(borrow)]
+    time: Option<Text<'a>>,
+    #[serde(borrow)]
+    service: Option<Text<'a>>,
+    #[serde(borrow)]
+    source: Option<Text<'a>>,
+    #[serde(borrow)]
+    drill: Option<Text<'a>>,
+    #[serde(borrow)]
+    outage: Option<Text<'a>>,
+    #[serde(borrow)]
+    incident: Option<Text<'a>>,
+    #[serde(borrow)]
+    severity: Option<Text<'a>>,
+    weight: Option<f64>,
+    users: Option<u64>,
+    #[serde(borrow)]
+    cause: Option<Text<'a>>,
+    #[serde(borrow)]
+    detail: Option<Text<'a>>,
+    #[serde(borrow)]
+    by: Option<Text<'a>>,
+    #[serde(borrow)]
+    reason: Option<Text<'a>>,
+    ms: Option<f64>,
+    count: Option<u64>,
+    #[serde(borrow)]
+    metric: Option<Text<'a>>,
+    value: Option<f64>,
+    #[serde(borrow)]
+    maintenance: Option<Text<'a>>,
+    #[serde(borrow)]
+    from: Option<Text<'a>>,
+    #[serde(borrow)]
+    until: Option<Text<'a>>,
+    #[serde(borrow)]
+    case: Option<Text<'a>>,
+    #[serde(borrow, rename = "kind")]
+    case_kind: Option<Text<'a>>,
+    score: Option<f64>,
+    #[serde(borrow)]
+    of: Option<Text<'a>>,
+}
+
+/// A text that borrows from the line where it can: `Cow` inside an `Option` would always copy.
+struct Text<'a>(Cow<'a, str>);
+
+type Refusal<T> = Result<T, String>;
+
+impl<'g> Reader<'g> {
+    pub(super) fn new(gate: &'g Gate) -> Self {
+        Self { gate, source: gate.source.clone() }
+    }
+
+    /// Reads one event.
+    pub(super) fn read(&mut self, text: &[u8]) -> Result<Event, Bad> {
+        let text = std::str::from_utf8(text).map_err(|error| {
+            Bad::Unreadable(format!("not UTF-8 from byte {} of it on", error.valid_up_to() + 1))
+        })?;
+        if !text.starts_with('{') {
+            let start: String = text.chars().take(20).collect();
+            return Err(Bad::Unreadable(format!("not a JSON object: it begins with {start:?}")));
+        }
+        match serde_json::from_str::<Raw<'_>>(text) {
+            Ok(raw) => self.check(&raw).map_err(Bad::Refused),
+            Err(error) => Err(explain(text, &error)),
+        }
+    }
+
+    fn check(&mut self, raw: &Raw<'_>) -> Refusal<Event> {
+        let kind = required(&raw.kind, "type", "such as `outage.started`")?;
+        let time = instant(&raw.time, "time")?;
+        if let Some(latest) = self.gate.latest
+            && time > latest
+        {
+            return Err(format!(
+                "`time` {time} lies too far ahead of the time of receipt; {latest} is the latest taken"
+            ));
+        }
+        let id = raw.id.as_ref().map(|id| bounded(id, "id", ID_CHARS_MAX)).transpose()?;
+        let drill = raw.drill.as_ref().map(|drill| bounded(drill, "drill", KEY_CHARS_MAX)).transpose()?;
+        let body = self.body(kind, raw)?;
+        let source = match &raw.source {
+            Some(source) if *source.0 == *self.source => self.source.clone(),
+            Some(source) => {
+                self.source = Arc::from(&*bounded(source, "source", KEY_CHARS_MAX)?);
+                self.source.clone()
+            }
+            None if matches!(body, Body::Heartbeat) => {
+                return Err("`source` is missing: whose heartbeat is it?".into());
+            }
+            None => self.gate.source.clone(),
+        };
+        Ok(Event { id, source, time, drill, body })
+    }
+
+    fn body(&self, kind: &str, raw: &Raw<'_>) -> Refusal<Body> {
+        let service = || self.service(raw)?.ok_or_else(|| "`service` is missing".to_owned());
+        let outage = || match &raw.outage {
+            Some(key) if key.0.is_empty() => Ok(Box::default()),
+            Some(key) => bounded(key, "outage", KEY_CHARS_MAX),
+            None => Ok(Box::default()),
+        };
+        let stage = |stage| {
+            Ok(Body::Stage(StageReached {
+                service: service()?,
+                stage,
+                about: about(raw)?,
+                by: person(raw)?,
+                detail: raw.detail.as_ref().map(Text::boxed),
+                cause: cause(raw)?,
+            }))
+        };
+        let hold = || {
+            let reason = raw.reason.as_ref().map(Text::boxed);
+            Ok::<_, String>(Hold { service: service()?, about: about(raw)?, by: person(raw)?, reason })
+        };
+        let case = |step| {
+            let kind = match raw.case_kind.as_ref().map(|kind| &*kind.0) {
+                Some("complaint") => Some(CaseKind::Complaint),
+                Some("request") => Some(CaseKind::Request),
+                Some("delivery") => Some(CaseKind::Delivery),
+                Some(other) => {
+                    return Err(format!("`kind` {other:?} is none of complaint, request and delivery"));
+                }
+                None if step == CaseStep::Opened => {
+                    return Err("`kind` is missing: complaint, request or delivery".to_owned());
+                }
+                None => None,
+            };
+            let case = required_key(&raw.case, "case")?;
+            Ok(Body::Case { case, kind, step, service: self.service(raw)? })
+        };
+        match kind {
+            "outage.started" => Ok(Body::OutageStarted(OutageStarted {
+                service: service()?,
+                outage: outage()?,
+                facts: facts(raw)?,
+            })),
+            "outage.updated" => {
+                Ok(Body::OutageUpdated { service: service()?, outage: outage()?, facts: facts(raw)? })
+            }
+            "outage.ended" => Ok(Body::OutageEnded { service: service()?, outage: outage()?, cause: cause(raw)? }),
+            "repair.acknowledged" => stage(Stage::Acknowledged),
+            "repair.dispatched" => stage(Stage::Dispatched),
+            "repair.located" => stage(Stage::Located),
+            "repair.mitigated" => stage(Stage::Mitigated),
+            "repair.repaired" => stage(Stage::Repaired),
+            "repair.verified" => stage(Stage::Verified),
+            "repair.reviewed" => stage(Stage::Reviewed),
+            "repair.held" => hold().map(Body::Held),
+            "repair.resumed" => hold().map(Body::Resumed),
+            "latency" => latency(service()?, raw),
+            "measurement" => {
+                let value = raw.value.ok_or("`value` is missing")?;
+                Ok(Body::Measurement { service: service()?, metric: required_key(&raw.metric, "metric")?, value })
+            }
+            "maintenance.planned" => {
+                let (from, until) = (instant(&raw.from, "from")?, instant(&raw.until, "until")?);
+                if until <= from {
+                    return Err(format!("`until` {until} is not after `from` {from}"));
+                }
+                let maintenance = required_key(&raw.maintenance, "maintenance")?;
+                Ok(Body::MaintenancePlanned { service: service()?, maintenance, from, until })
+            }
+            "maintenance.cancelled" => {
+                let maintenance = required_key(&raw.maintenance, "maintenance")?;
+                Ok(Body::MaintenanceCancelled { service: service()?, maintenance })
+            }
+            "case.opened" => case(CaseStep::Opened),
+            "case.responded" => case(CaseStep::Responded),
+            "case.handled" => case(CaseStep::Handled),
+            "case.resolved" => case(CaseStep::Resolved),
+            "survey" => {
+                let score = raw.score.ok_or("`score` is missing")?;
+                if !(0.0..=100.0).contains(&score) {
+                    return Err(format!("`score` {score} is not from 0 to 100"));
+                }
+                Ok(Body::Survey { score, service: self.service(raw)? })
+            }
+            "heartbeat" => Ok(Body::Heartbeat),
+            "retraction" => {
+                let of = raw.of.as_ref().ok_or("`of` is missing: the id that is taken back")?;
+                Ok(Body::Retraction { of: bounded(of, "of", ID_CHARS_MAX)? })
+            }
+            unknown => Err(unknown_type(unknown)),
+        }
+    }
+
+    fn service(&self, raw: &Raw<'_>) -> Refusal<Option<ServiceName>> {
+        let Some(name) = &raw.service else { return Ok(None) };
+        let name = ServiceName::new(&name.0).map_err(|error| format!("`service`: {error}"))?;
+        match &self.gate.known {
+            Some(known) if !known.contains(&name) => {
+                Err(format!("`service` {name} is not in the catalogue, and catalog.auto_register is false"))
+            }
+            _ => Ok(Some(name)),
+        }
+    }
+}
+
+fn latency(service: ServiceName, raw: &Raw<'_>) -> Refusal<Body> {
+    let ms = raw.ms.ok_or("`ms` is missing")?;
+    // A sample of more than ten years is a fault of the sender, and would not fit.
+    if !(0.0..=3.2e11).contains(&ms) {
+        return Err(format!("`ms` {ms} is not a time of 0 ms or more"));
+    }
+    #[allow(clippy::cast_possible_truncation, reason = "at most 3.2e14, checked above")]
+    let took = Span::from_micros((ms * 1000.0).round() as i64);
+    match raw.count {
+        Some(0) => Err("`count` is 0".to_owned()),
+        count => Ok(Body::Latency { service, took, count: count.unwrap_or(1) }),
+    }
+}
+
+fn facts(raw: &Raw<'_>) -> Refusal<OutageFacts> {
+    let severity = match raw.severity.as_ref().map(|severity| &*severity.0) {
+        None => None,
+        Some("down") => Some(Severity::Down),
+        Some("degraded") => Some(Severity::Degraded),
+        Some(other) => return Err(format!("`severity` {other:?} is neither down nor degraded")),
+    };
+    if let Some(weight) = raw.weight.filter(|weight| !(0.0..=1.0).contains(weight)) {
+        return Err(format!("`weight` {weight} is not from 0 to 1"));
+    }
+    let detail = raw.detail.as_ref().map(Text::boxed);
+    Ok(OutageFacts { severity, weight: raw.weight, users: raw.users, cause: cause(raw)?, detail })
+}
+
+fn cause(raw: &Raw<'_>) -> Refusal<Option<Cause>> {
+    let Some(said) = &raw.cause else { return Ok(None) };
+    match Cause::ALL.into_iter().find(|cause| cause.name() == said.0) {
+        Some(cause) => Ok(Some(cause)),
+        None => {
+            let names: Vec<&str> = Cause::ALL.iter().map(|cause| cause.name()).collect();
+            Err(format!("`cause` {:?} is none of {}", said.0, names.join(", ")))
+        }
+    }
+}
+
+fn about(raw: &Raw<'_>) -> Refusal<About> {
+    match (&raw.incident, &raw.outage) {
+        (Some(id), _) => Ok(About::Incident(bounded(id, "incident", KEY_CHARS_MAX)?)),
+        (None, Some(key)) if !key.0.is_empty() => Ok(About::Outage(bounded(key, "outage", KEY_CHARS_MAX)?)),
+        (None, Some(_)) => Ok(About::Outage(Box::default())),
+        (None, None) => Ok(About::Service),
+    }
+}
+
+fn person(raw: &Raw<'_>) -> Refusal<Option<Box<str>>> {
+    raw.by.as_ref().map(|by| bounded(by, "by", KEY_CHARS_MAX)).transpose()
+}
+
+fn required<'r>(field: &'r Option<Text<'_>>, name: &str, hint: &str) -> Refusal<&'r str> {
+    field.as_ref().map(|text| &*text.0).ok_or_else(|| format!("`{name}` is missing, {hint}"))
+}
+
+fn required_key(field: &Option<Text<'_>>, name: &str) -> Refusal<Box<str>> {
+    bounded(field.as_ref().ok_or_else(|| format!("`{name}` is missing"))?, name, KEY_CHARS_MAX)
+}
+
+fn bounded(text: &Text<'_>, name: &str, chars_max: usize) -> Refusal<Box<str>> {
+    if text.0.is_empty() {
+        return Err(format!("`{name}` is empty"));
+    }
+    let long = text.0.len() > chars_max && text.0.chars().count() > chars_max;
+    if long { Err(format!("`{name}` has more than {chars_max} characters")) } else { Ok(text.boxed()) }
+}
+
+fn instant(field: &Option<Text<'_>>, name: &str) -> Refusal<Instant> {
+    required(field, name, "in RFC 3339 with an offset, such as `2026-01-31T12:00:00Z`")?
+        .parse()
+        .map_err(|error| format!("`{name}`: {error}"))
+}
+
+fn unknown_type(unknown: &str) -> String {
+    let shown: String = unknown.chars().take(40).collect();
+    let nearest = TYPES
+        .iter()
+        .map(|known| (strsim::normalized_damerau_levenshtein(known, &shown), known))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|&(likeness, _)| likeness > 0.5);
+    match nearest {
+        Some((_, known)) => format!("`type` {shown:?} is unknown; did you mean `{known}`?"),
+        None => format!("`type` {shown:?} is unknown"),
+    }
+}
+
+/// What is wrong with a text that is no event: the fast reader does not say which field, so it is read again.
+fn explain(text: &str, error: &serde_json::Error) -> Bad {
+    if error.is_data() {
+        let mut slow = serde_json::Deserializer::from_str(text);
+        if let Err(named) = serde_path_to_error::deserialize::<_, Raw<'_>>(&mut slow) {
+            return Bad::Refused(format!("`{}`: {}", named.path(), named.inner()));
+        }
+    }
+    Bad::Unreadable(format!("not JSON: {error}"))
+}
+
+impl Text<'_> {
+    fn boxed(&self) -> Box<str> {
+        Box::from(&*self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Borrowing;
+        impl<'de> Visitor<'de> for Borrowing {
+            type Value = Text<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Borrowing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Layout, decode};
+    use super::*;
+
+    fn gate() -> Gate {
+        Gate { latest: Some("2026-06-01T00:01:00Z".parse().unwrap()), known: None, source: "http".into() }
+    }
+
+    fn refusal(text: &str) -> String {
+        match Reader::new(&gate()).read(text.as_bytes()) {
+            Ok(event) => panic!("taken: {event:?}"),
+            Err(Bad::Refused(error) | Bad::Unreadable(error)) => error,
+        }
+    }
+
+    #[test]
+    fn every_type_of_the_contract_is_read() {
+        let common = r#""time":"2026-05-31T12:00:00+08:00","service":"a","source":"s""#;
+        let own = |kind: &str| match kind {
+            "latency" => r#","ms":1.5,"count":3"#,
+            "measurement" => r#","metric":"packet_loss_ratio","value":0.1"#,
+            "maintenance.planned" => {
+                r#","maintenance":"m","from":"2026-06-02T00:00:00Z","until":"2026-06-02T01:00:00Z""#
+            }
+            "maintenance.cancelled" => r#","maintenance":"m""#,
+            "survey" => r#","score":99"#,
+            "retraction" => r#","of":"x1""#,
+            kind if kind.starts_with("case.") => r#","case":"c1","kind":"request""#,
+            kind if kind.starts_with("outage.") => {
+                r#","outage":"o","severity":"degraded","weight":0.5,"users":7,"cause":"human","detail":"d\n""#
+            }
+            _ => r#","by":"li","reason":"r","incident":"00ff""#,
+        };
+        for kind in TYPES {
+            let text = format!(r#"{{"type":"{kind}",{common}{},"unknown":{{"kept":[1]}}}}"#, own(kind));
+            let event = Reader::new(&gate()).read(text.as_bytes()).unwrap_or_else(|bad| panic!("{kind}: {bad:?}"));
+            assert_eq!(event.body.type_name(), kind);
+            assert_eq!(&*event.source, "s");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_field() {
+        let started = |rest: &str| format!(r#"{{"type":"outage.started","time":"2026-05-31T12:00:00Z"{rest}}}"#);
+        let cases = [
+            (started(""), "`service` is missing"),
+            (started(r#","service":"a b""#), "not ' '"),
+            (
+                format!(
+                    r#"{{"type":"outage.started","service":"{}","time":"2026-05-31T12:00:00Z"}}"#,
+                    "x".repeat(257)
+                ),
+                "at most 256",
+            ),
+            (started(r#","service":"a","id":"""#), "`id` is empty"),
+            (started(r#","service":"a","users":-1"#), "`users`: invalid value"),
+            (started(r#","service":"a","weight":1.5"#), "`weight` 1.5"),
+            (started(r#","service":"a","severity":"bad""#), "`severity` \"bad\""),
+            (started(r#","service":"a","cause":"dog""#), "`cause` \"dog\""),
+            (started(r#","service":7"#), "`service`: invalid type"),
+            (started(r#","service":"a","service":"b""#), "duplicate field"),
+            (r#"{"type":"outage.started","service":"a"}"#.into(), "`time` is missing"),
+            (r#"{"time":"2026-05-31T12:00:00Z","service":"a"}"#.into(), "`type` is missing"),
+            (r#"{"type":"outage.started","service":"a","time":"2026-05-31T12:00:00"}"#.into(), "no offset"),
+            (
+                r#"{"type":"outage.started","service":"a","time":"2026-06-01T00:01:00.000001Z"}"#.into(),
+                "too far ahead",
+            ),
+            (
+                r#"{"type":"outage.start","service":"a","time":"2026-05-31T12:00:00Z"}"#.into(),
+                "did you mean `outage.started`?",
+            ),
+            (r#"{"type":"heartbeat","time":"2026-05-31T12:00:00Z"}"#.into(), "`source` is missing"),
+            (r#"{"type":"latency","service":"a","ms":-1,"time":"2026-05-31T12:00:00Z"}"#.into(), "`ms` -1"),
+            ("{".into(), "not JSON"),
+            ("[1]".into(), "not a JSON object"),
+            ("nonsense".into(), "not a JSON object"),
+        ];
+        for (text, expected) in cases {
+            let error = refusal(&text);
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn nesting_without_end_is_ignored_where_unknown_fields_are_and_refused_elsewhere() {
+        let deep = "[".repeat(100_000);
+        let whole = format!("{deep}{}", "]".repeat(100_000));
+        let text = format!(r#"{{"type":"survey","score":1,"time":"2026-05-31T12:00:00Z","x":{whole}}}"#);
+        assert!(Reader::new(&gate()).read(text.as_bytes()).is_ok());
+        let text = format!(r#"{{"type":"survey","score":{whole},"time":"2026-05-31T12:00:00Z"}}"#);
+        assert!(refusal(&text).contains("`score`"), "{}", refusal(&text));
+        assert!(refusal(&deep).contains("not a JSON object"));
+        assert!(decode(Layout::Json, deep.as_bytes(), &gate()).is_unreadable());
+    }
+
+    #[test]
+    fn good_lines_beside_bad_ones_are_taken() {
+        let good = r#"{"type":"survey","score":1,"time":"2026-05-31T12:00:00Z"}"#;
+        let body = format!("{good}\r\n\n{good}\n{{bad\n{good}\n\"text\"\n");
+        let mut bytes = body.into_bytes();
+        bytes.extend_from_slice(b"{\"type\":\"\xff\"}\n");
+        let decoded = decode(Layout::Lines, &bytes, &gate());
+        assert_eq!(decoded.events.len(), 3);
+        assert_eq!(decoded.rejected.iter().map(|r| r.line).collect::<Vec<_>>(), [4, 6, 7]);
+        assert_eq!(decoded.lines, format!("{good}\n{good}\n{good}\n").into_bytes());
+        assert!(!decoded.is_unreadable());
+    }
+
+    #[test]
+    fn an_array_is_read_up_to_its_fault() {
+        let good = "{\n\"type\":\"survey\",\"score\":1,\"time\":\"2026-05-31T12:00:00Z\"}";
+        let decoded = decode(Layout::Json, format!("[{good},{{}},{good},]").as_bytes(), &gate());
+        assert_eq!(decoded.events.len(), 2);
+        assert_eq!(decoded.rejected.iter().map(|r| r.line).collect::<Vec<_>>(), [2, 4]);
+        assert_eq!(decoded.lines.iter().filter(|&&b| b == b'\n').count(), 2);
+        let empty = decode(Layout::Json, b" [] ", &gate());
+        assert!(empty.events.is_empty() && !empty.is_unreadable());
+    }
+}

@@ -1,0 +1,524 @@
+//! The log in one SQLite file: write-ahead, synced at every commit.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::{Batch, Checkpoint, JournalError, Kind, Outlet, Stored};
+use crate::model::time::Instant;
+
+/// The file's name in the storage folder.
+const FILE: &str = "fournines.db";
+/// The layout of the file. It changes when an older fournines could no longer read it.
+const LAYOUT: i64 = 1;
+/// Checkpoints kept: the last, and one before it in case the last is damaged.
+const CHECKPOINTS_KEPT: u64 = 2;
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS batches (
+    sequence INTEGER PRIMARY KEY,
+    received INTEGER NOT NULL,  -- microseconds since 1970, never going backwards
+    kind     INTEGER NOT NULL,  -- 0 events, 1 policy
+    source   TEXT NOT NULL,
+    key      TEXT,
+    events   INTEGER NOT NULL,
+    payload  BLOB NOT NULL,     -- zstd of the text
+    checksum INTEGER NOT NULL   -- xxh3 of all of the above
+) STRICT;
+CREATE TABLE IF NOT EXISTS checkpoints (
+    sequence INTEGER PRIMARY KEY,
+    snapshot BLOB NOT NULL,     -- zstd of the engine's state
+    checksum INTEGER NOT NULL
+) STRICT;
+";
+
+/// The log.
+pub struct Journal {
+    connection: Connection,
+    file: PathBuf,
+    /// The last sequence number given.
+    sequence: u64,
+    /// The last receive time given.
+    received: Instant,
+    poisoned: bool,
+    /// Held for as long as the log is open for writing; the system frees it however the process ends.
+    _lock: Option<fs::File>,
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal")
+            .field("file", &self.file)
+            .field("sequence", &self.sequence)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Journal {
+    /// Opens the log in `folder`, which is made if it is not there, for this process alone.
+    ///
+    /// # Errors
+    /// When the folder or the file cannot be used, or another process has it.
+    pub fn open(folder: &Path) -> Result<Self, JournalError> {
+        fs::create_dir_all(folder)
+            .map_err(|error| JournalError::Folder { folder: folder.display().to_string(), error })?;
+        let file = folder.join(FILE);
+        let failed = |error| JournalError::Database { file: file.display().to_string(), error };
+        let lock = hold(folder, &file)?;
+        let connection = Connection::open(&file).map_err(failed)?;
+        connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(failed)?;
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;",
+            )
+            .map_err(failed)?;
+        connection.execute_batch(SCHEMA).map_err(failed)?;
+        let layout: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+        match layout {
+            0 => connection.pragma_update(None, "user_version", LAYOUT).map_err(failed)?,
+            LAYOUT => {}
+            found => {
+                return Err(JournalError::Layout { file: file.display().to_string(), found, known: LAYOUT });
+            }
+        }
+        Self::over(connection, file.clone(), Some(lock))
+    }
+
+    fn over(connection: Connection, file: PathBuf, lock: Option<fs::File>) -> Result<Self, JournalError> {
+        let last = connection
+            .query_row("SELECT sequence, received FROM batches ORDER BY sequence DESC LIMIT 1", [], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+            })
+            .optional()
+            .map_err(|error| JournalError::Database { file: file.display().to_string(), error })?;
+        let (sequence, received) = last.unwrap_or((0, Instant::MIN.as_micros()));
+        let received = Instant::from_micros(received);
+        Ok(Self { connection, file, sequence: sequence.unsigned_abs(), received, poisoned: false, _lock: lock })
+    }
+
+    /// The last sequence number given; 0 when the log is empty.
+    #[must_use]
+    pub const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The last receive time given.
+    #[must_use]
+    pub const fn received(&self) -> Instant {
+        self.received
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The file's size in bytes, with what is not yet moved into it.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let size = |path: &Path| fs::metadata(path).map_or(0, |data| data.len());
+        size(&self.file) + size(&self.file.with_extension("db-wal"))
+    }
+
+    /// Makes batches durable with one sync, all or none, as received at `received`.
+    ///
+    /// # Errors
+    /// When they could not be made durable; none of them is then in the log, unless the error is not
+    /// [passing](JournalError::is_passing), in which case nothing more is taken until a restart.
+    pub fn append<'b>(
+        &mut self,
+        received: Instant,
+        batches: impl IntoIterator<Item = &'b Batch>,
+    ) -> Result<(), JournalError> {
+        self.refuse_if_poisoned()?;
+        let received = received.max(self.received);
+        let mut sequence = self.sequence;
+        let written = (|| {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            {
+                let mut insert =
+                    transaction.prepare_cached("INSERT INTO batches VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+                for batch in batches {
+                    sequence += 1;
+                    insert.execute(params![
+                        signed(sequence),
+                        received.as_micros(),
+                        batch.kind.code(),
+                        batch.source,
+                        batch.key,
+                        signed(batch.events),
+                        batch.payload,
+                        checksum(sequence, received, batch)
+                    ])?;
+                }
+            }
+            transaction.commit()
+        })();
+        self.settle(written)?;
+        self.sequence = sequence;
+        self.received = received;
+        Ok(())
+    }
+
+    /// Writes a checkpoint and the outlets' rows that belong to it in one transaction.
+    ///
+    /// # Errors
+    /// When it could not be made durable; the one before is then still there.
+    pub fn checkpoint(&mut self, snapshot: &[u8], outlets: &mut [Box<dyn Outlet>]) -> Result<(), JournalError> {
+        self.refuse_if_poisoned()?;
+        let packed = super::compress(snapshot);
+        let sequence = self.sequence;
+        let written = (|| {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for outlet in &mut *outlets {
+                outlet.write(&transaction)?;
+            }
+            transaction.execute(
+                "INSERT OR REPLACE INTO checkpoints VALUES (?1, ?2, ?3)",
+                params![signed(sequence), packed, snapshot_checksum(sequence, &packed)],
+            )?;
+            transaction.execute(
+                "DELETE FROM checkpoints WHERE sequence NOT IN
+                 (SELECT sequence FROM checkpoints ORDER BY sequence DESC LIMIT ?1)",
+                [signed(CHECKPOINTS_KEPT)],
+            )?;
+            transaction.commit()
+        })();
+        self.settle(written)?;
+        for outlet in outlets {
+            outlet.written();
+        }
+        Ok(())
+    }
+
+    /// The checkpoints that can be read, the latest first. One that is damaged is left out: the log has it all.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn checkpoints(&self) -> Result<Vec<Checkpoint>, JournalError> {
+        let read = || -> rusqlite::Result<Vec<Checkpoint>> {
+            let mut select = self
+                .connection
+                .prepare("SELECT sequence, snapshot, checksum FROM checkpoints ORDER BY sequence DESC")?;
+            let mut rows = select.query([])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                let sequence = row.get::<_, i64>(0)?.unsigned_abs();
+                let packed: Vec<u8> = row.get(1)?;
+                let sound = row.get::<_, i64>(2)? == snapshot_checksum(sequence, &packed);
+                if let (true, Ok(snapshot)) = (sound, zstd::decode_all(&*packed)) {
+                    found.push(Checkpoint { sequence, snapshot });
+                }
+            }
+            Ok(found)
+        };
+        read().map_err(|error| self.failed(error))
+    }
+
+    /// Reads every batch after `after`, in order. `each` may stop it with an error of its own, which then is that
+    /// batch's damage.
+    ///
+    /// # Errors
+    /// When a batch is missing, changed or cannot be read, with its sequence number.
+    pub fn read_after(
+        &self,
+        after: u64,
+        mut each: impl FnMut(Stored) -> Result<(), String>,
+    ) -> Result<(), JournalError> {
+        let mut expected = after + 1;
+        let mut select = self
+            .connection
+            .prepare(
+                "SELECT sequence, received, kind, source, key, events, payload, checksum FROM batches
+                 WHERE sequence > ?1 ORDER BY sequence",
+            )
+            .map_err(|error| self.failed(error))?;
+        let mut rows = select.query([signed(after)]).map_err(|error| self.failed(error))?;
+        loop {
+            let stored = match rows.next() {
+                Ok(None) => break,
+                Ok(Some(row)) => read_batch(row, expected),
+                Err(error) => Err(error.to_string()),
+            };
+            stored.and_then(&mut each).map_err(|problem| self.damaged(expected, problem))?;
+            expected += 1;
+        }
+        if expected <= self.sequence {
+            return Err(self.damaged(expected, "it and all after it are missing".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The text of the last policy in the log.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn last_policy(&self) -> Result<Option<Vec<u8>>, JournalError> {
+        let packed: Option<Vec<u8>> = self
+            .connection
+            .query_row("SELECT payload FROM batches WHERE kind = 1 ORDER BY sequence DESC LIMIT 1", [], |row| {
+                row.get(0)
+            })
+            .optional()
+            .map_err(|error| self.failed(error))?;
+        Ok(packed.and_then(|packed| zstd::decode_all(&*packed).ok()))
+    }
+
+    /// A second connection to the same file, for rows that need not wait for a checkpoint.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn second_connection(&self) -> Result<Connection, JournalError> {
+        let open = || {
+            let connection = Connection::open(&self.file)?;
+            connection.busy_timeout(std::time::Duration::from_secs(10))?;
+            // What this connection writes may be lost to a power failure: it only says what need not be done again.
+            connection.execute_batch("PRAGMA synchronous = NORMAL;")?;
+            Ok(connection)
+        };
+        open().map_err(|error| self.failed(error))
+    }
+
+    fn refuse_if_poisoned(&self) -> Result<(), JournalError> {
+        if self.poisoned {
+            return Err(JournalError::Poisoned { file: self.file.display().to_string() });
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, written: rusqlite::Result<()>) -> Result<(), JournalError> {
+        written.map_err(|error| {
+            let error = self.failed(error);
+            self.poisoned = !error.is_passing();
+            error
+        })
+    }
+
+    fn failed(&self, error: rusqlite::Error) -> JournalError {
+        JournalError::Database { file: self.file.display().to_string(), error }
+    }
+
+    fn damaged(&self, sequence: u64, problem: String) -> JournalError {
+        JournalError::Damaged { file: self.file.display().to_string(), sequence, problem }
+    }
+}
+
+/// Opens the log in `folder` for reading only, while another process may write to it.
+///
+/// # Errors
+/// When there is none, or it cannot be read.
+pub fn open_reader(folder: &Path) -> Result<Journal, JournalError> {
+    let file = folder.join(FILE);
+    let failed = |error| JournalError::Database { file: file.display().to_string(), error };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&file, flags).map_err(failed)?;
+    Journal::over(connection, file.clone(), None)
+}
+
+/// Takes the folder for one writer.
+fn hold(folder: &Path, file: &Path) -> Result<fs::File, JournalError> {
+    let failed = |error| JournalError::Folder { folder: folder.display().to_string(), error };
+    let lock = fs::File::create(folder.join("lock")).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => Err(JournalError::Busy { file: file.display().to_string() }),
+        Err(fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+fn read_batch(row: &rusqlite::Row<'_>, expected: u64) -> Result<Stored, String> {
+    let text = |error: rusqlite::Error| error.to_string();
+    let sequence = row.get::<_, i64>(0).map_err(text)?.unsigned_abs();
+    if sequence != expected {
+        return Err(format!("it is missing, the next there is {sequence}"));
+    }
+    let received = Instant::from_micros(row.get(1).map_err(text)?);
+    let code: i64 = row.get(2).map_err(text)?;
+    let kind = Kind::from_code(code).ok_or_else(|| format!("it is of kind {code}, which nobody knows"))?;
+    let batch = Batch {
+        kind,
+        source: row.get::<_, String>(3).map_err(text)?.into(),
+        key: row.get::<_, Option<String>>(4).map_err(text)?.map(Into::into),
+        events: row.get::<_, i64>(5).map_err(text)?.unsigned_abs(),
+        payload: row.get(6).map_err(text)?,
+    };
+    if row.get::<_, i64>(7).map_err(text)? != checksum(sequence, received, &batch) {
+        return Err("its checksum does not match".to_owned());
+    }
+    let unpacked = zstd::decode_all(&*batch.payload).map_err(|error| error.to_string())?;
+    Ok(Stored { sequence, received, kind, source: batch.source, key: batch.key, text: unpacked })
+}
+
+impl Kind {
+    const fn code(self) -> i64 {
+        match self {
+            Self::Events => 0,
+            Self::Policy => 1,
+        }
+    }
+
+    const fn from_code(code: i64) -> Option<Self> {
+        match code {
+            0 => Some(Self::Events),
+            1 => Some(Self::Policy),
+            _ => None,
+        }
+    }
+}
+
+fn checksum(sequence: u64, received: Instant, batch: &Batch) -> i64 {
+    let mut hash = Xxh3::new();
+    for number in [signed(sequence), received.as_micros(), batch.kind.code(), signed(batch.events)] {
+        hash.update(&number.to_le_bytes());
+    }
+    for text in [Some(&batch.source), batch.key.as_ref()] {
+        hash.update(&[u8::from(text.is_some())]);
+        hash.update(text.map_or(&[], |text| text.as_bytes()));
+    }
+    hash.update(&batch.payload);
+    hash.digest().cast_signed()
+}
+
+fn snapshot_checksum(sequence: u64, packed: &[u8]) -> i64 {
+    let mut hash = Xxh3::new();
+    hash.update(&sequence.to_le_bytes());
+    hash.update(packed);
+    hash.digest().cast_signed()
+}
+
+/// SQLite has no unsigned numbers; these stay far below where that would show.
+const fn signed(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(text: &str) -> Batch {
+        Batch {
+            kind: Kind::Events,
+            source: "http".into(),
+            key: None,
+            events: 1,
+            payload: super::super::compress(text.as_bytes()),
+        }
+    }
+
+    fn texts(journal: &Journal) -> Result<Vec<String>, JournalError> {
+        let mut found = Vec::new();
+        journal.read_after(0, |stored| {
+            found.push(String::from_utf8(stored.text).unwrap());
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    fn at(micros: i64) -> Instant {
+        Instant::from_micros(micros)
+    }
+
+    /// A journal with three batches, closed.
+    fn written(folder: &Path) -> PathBuf {
+        let mut journal = Journal::open(folder).unwrap();
+        for (number, text) in ["one", "two", "three"].into_iter().enumerate() {
+            journal.append(at(number as i64), [&batch(text)]).unwrap();
+        }
+        journal.file().to_owned()
+    }
+
+    fn reopen(file: &Path) -> Journal {
+        Journal::over(Connection::open(file).unwrap(), file.to_owned(), None).unwrap()
+    }
+
+    #[test]
+    fn what_was_appended_is_read_back_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = reopen(&written(folder.path()));
+        assert_eq!(texts(&journal).unwrap(), ["one", "two", "three"]);
+        assert_eq!((journal.sequence(), journal.received()), (3, at(2)));
+    }
+
+    #[test]
+    fn receive_times_never_go_backwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = reopen(&written(folder.path()));
+        journal.append(at(-5), [&batch("four")]).unwrap();
+        assert_eq!(journal.received(), at(2));
+    }
+
+    #[test]
+    fn a_second_writer_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Journal::open(folder.path()).unwrap();
+        let refused = Journal::open(folder.path()).unwrap_err();
+        assert!(matches!(refused, JournalError::Busy { .. }), "{refused}");
+        assert!(refused.to_string().contains(&first.file().display().to_string()));
+        drop(first);
+        assert!(Journal::open(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn damage_in_the_middle_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = written(folder.path());
+        let connection = Connection::open(&file).unwrap();
+        connection.execute("UPDATE batches SET payload = zeroblob(12) WHERE sequence = 2", []).unwrap();
+        let error = texts(&reopen(&file)).unwrap_err().to_string();
+        assert!(error.contains("damaged at sequence 2: its checksum does not match"), "{error}");
+        assert!(error.contains(&file.display().to_string()));
+        connection.execute("DELETE FROM batches WHERE sequence = 2", []).unwrap();
+        let error = texts(&reopen(&file)).unwrap_err().to_string();
+        assert!(error.contains("damaged at sequence 2: it is missing, the next there is 3"), "{error}");
+    }
+
+    #[test]
+    fn a_flipped_byte_in_the_file_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = written(folder.path());
+        let connection = Connection::open(&file).unwrap();
+        connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        drop(connection);
+        let mut bytes = fs::read(&file).unwrap();
+        let needle = super::super::compress(b"two");
+        let place = bytes.windows(needle.len()).position(|window| window == needle).unwrap();
+        bytes[place + needle.len() - 1] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        let error = texts(&reopen(&file)).unwrap_err().to_string();
+        assert!(error.contains("damaged at sequence 2"), "{error}");
+    }
+
+    #[test]
+    fn a_torn_tail_is_tolerated() {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(folder.path()).unwrap();
+        journal.append(at(0), [&batch("one")]).unwrap();
+        let whole = journal.bytes();
+        journal.append(at(1), [&batch("two")]).unwrap();
+        // As after a crash: the files as they are, the last write half there.
+        for name in ["fournines.db", "fournines.db-wal"] {
+            fs::copy(folder.path().join(name), copy.path().join(name)).unwrap();
+        }
+        let wal = copy.path().join("fournines.db-wal");
+        let main = fs::metadata(copy.path().join("fournines.db")).unwrap().len();
+        fs::File::options().write(true).open(&wal).unwrap().set_len(whole - main + 100).unwrap();
+        assert_eq!(texts(&reopen(&copy.path().join("fournines.db"))).unwrap(), ["one"]);
+    }
+
+    #[test]
+    fn a_damaged_checkpoint_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = reopen(&written(folder.path()));
+        journal.checkpoint(b"state at three", &mut []).unwrap();
+        journal.append(at(9), [&batch("four")]).unwrap();
+        journal.checkpoint(b"state at four", &mut []).unwrap();
+        journal.connection.execute("UPDATE checkpoints SET snapshot = zeroblob(9) WHERE sequence = 4", []).unwrap();
+        let found = journal.checkpoints().unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].sequence, &*found[0].snapshot), (3, &b"state at three"[..]));
+    }
+}

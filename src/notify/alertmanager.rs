@@ -1,0 +1,195 @@
+//! Carries alerts to an Alertmanager, API v2, as its own clients do: resent while they fire, with an end ahead that
+//! lapses if we die; told over with their true end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::outbox::{Message, Outbox};
+use super::text;
+use crate::clock::Clock;
+use crate::config::Language;
+use crate::model::time::{Instant, Span};
+use crate::telemetry::Telemetry;
+
+/// An alert's end lies this many resend intervals ahead, so that three lost ones do not end it. Prometheus does the
+/// same.
+const LEASE_RESENDS: i64 = 4;
+/// Alerts in one request: some 500 KB.
+const BATCH_MAX: usize = 500;
+/// How long one request may take.
+const REQUEST_SECONDS_MAX: u64 = 10;
+/// The pause after the first failure; it doubles up to the last.
+const PAUSE_FIRST: Duration = Duration::from_secs(1);
+const PAUSE_LAST: Duration = Duration::from_secs(30);
+
+/// What alerts say besides their facts.
+#[derive(Clone, Debug)]
+pub struct Wording {
+    /// The language of the text.
+    pub language: Language,
+    /// Where the runbooks are; `{alertname}` in it is filled in.
+    pub runbook_url: Option<String>,
+    /// Where this daemon is read, for links back.
+    pub base_url: String,
+}
+
+/// One Alertmanager.
+#[derive(Debug)]
+pub struct Alertmanager {
+    /// Its place among the outbox's receivers.
+    pub place: usize,
+    /// Its base URL, which is its name as a receiver too.
+    pub url: String,
+    /// How it is reached.
+    pub client: reqwest::Client,
+    /// What is to be told.
+    pub outbox: Outbox,
+    /// What alerts say.
+    pub wording: Wording,
+    /// How often a firing alert is told again.
+    pub resend: Span,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Counts.
+    pub telemetry: Telemetry,
+}
+
+/// An alert as the API takes it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Posted {
+    labels: BTreeMap<&'static str, String>,
+    annotations: BTreeMap<&'static str, String>,
+    starts_at: String,
+    ends_at: String,
+    #[serde(rename = "generatorURL")]
+    generator_url: String,
+}
+
+impl Alertmanager {
+    /// How long a receiver goes on believing what it was told last.
+    #[must_use]
+    pub const fn lease(resend: Span) -> Span {
+        Span::from_micros(resend.as_micros().saturating_mul(LEASE_RESENDS))
+    }
+
+    /// Tells until `stop` is cancelled, and then once more what is new.
+    pub async fn run(self, stop: CancellationToken) {
+        let started = self.clock.now();
+        let mut news = self.outbox.news();
+        let mut watchdog_at: Option<Instant> = None;
+        let mut pause = PAUSE_FIRST;
+        loop {
+            let last_round = stop.is_cancelled();
+            // Marked before looking, so that what comes while looking is looked at again.
+            news.mark_unchanged();
+            let told = self.tell(started, &mut watchdog_at).await;
+            if last_round {
+                return;
+            }
+            match told {
+                Ok(()) => {
+                    pause = PAUSE_FIRST;
+                    // Resends are spread over their interval by when each alert was told; a second is near enough.
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        _ = news.changed() => {}
+                        () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(receiver = %self.url, %error, retry_in = ?pause, "alerts could not be delivered");
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                    pause = (pause * 2).min(PAUSE_LAST);
+                }
+            }
+        }
+    }
+
+    /// Tells everything that is due.
+    async fn tell(&self, started: Instant, watchdog_at: &mut Option<Instant>) -> Result<(), String> {
+        let now = self.clock.now();
+        let due = self.outbox.due(self.place, now, self.resend);
+        if watchdog_at.is_none_or(|at| now.since(at) >= self.resend) {
+            self.post(&[self.watchdog(started, now)]).await?;
+            *watchdog_at = Some(now);
+        }
+        for messages in due.chunks(BATCH_MAX) {
+            let posted: Vec<Posted> = messages.iter().map(|message| self.posted(message, now)).collect();
+            self.post(&posted).await?;
+            if let Err(error) = self.outbox.accepted(self.place, messages, self.clock.now()) {
+                tracing::warn!(%error, "what a receiver accepted could not be written down; it may be told twice");
+            }
+        }
+        Ok(())
+    }
+
+    async fn post(&self, alerts: &[Posted]) -> Result<(), String> {
+        let request = self.client.post(format!("{}/api/v2/alerts", self.url)).json(alerts);
+        let sent = request.timeout(Duration::from_secs(REQUEST_SECONDS_MAX)).send().await;
+        let outcome = match sent {
+            Ok(response) if response.status().is_success() => Ok(()),
+            Ok(response) => {
+                let status = response.status();
+                let text: String = response.text().await.unwrap_or_default().chars().take(300).collect();
+                Err(format!("{status}: {text}"))
+            }
+            Err(error) => Err(causes(&error)),
+        };
+        let name = if outcome.is_ok() { "accepted" } else { "failed" };
+        self.telemetry.alerts_sent.with_label_values(&[&*self.url, name]).inc_by(alerts.len() as u64);
+        outcome
+    }
+
+    fn posted(&self, message: &Message, now: Instant) -> Posted {
+        let alert = &message.alert;
+        let wording = &self.wording;
+        let mut annotations = BTreeMap::from([
+            ("summary", text::summary(alert, wording.language)),
+            ("description", text::description(alert, message.ended, wording.language)),
+            ("started", alert.facts.started.to_string()),
+        ]);
+        annotations.extend(alert.facts.users.map(|users| ("users", users.to_string())));
+        let runbook = wording.runbook_url.as_ref().map(|url| url.replace("{alertname}", alert.key.name.name()));
+        annotations.extend(runbook.map(|url| ("runbook_url", url)));
+        Posted {
+            labels: alert.key.labels().into_iter().collect(),
+            annotations,
+            starts_at: alert.starts.to_string(),
+            ends_at: message.ended.unwrap_or(now.plus(Self::lease(self.resend))).to_string(),
+            generator_url: format!("{}/api/v1/incidents/{}", wording.base_url, alert.key.incident),
+        }
+    }
+
+    /// The alert that always fires: its absence means that this daemon or the path is dead.
+    fn watchdog(&self, started: Instant, now: Instant) -> Posted {
+        let summary = match self.wording.language {
+            Language::English => "fournines is alive and its alerts arrive",
+            Language::Chinese => "fournines 运行正常，告警可送达",
+        };
+        Posted {
+            labels: BTreeMap::from([("alertname", "Watchdog".to_owned()), ("source", "fournines".to_owned())]),
+            annotations: BTreeMap::from([("summary", summary.to_owned())]),
+            starts_at: started.to_string(),
+            ends_at: now.plus(Self::lease(self.resend)).to_string(),
+            generator_url: format!("{}/api/v1/status", self.wording.base_url),
+        }
+    }
+}
+
+/// An error with what caused it: the outermost alone says little.
+fn causes(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
+}

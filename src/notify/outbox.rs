@@ -1,0 +1,306 @@
+//! The outbox: which alerts fire, which are over, and which receiver was told what.
+//!
+//! What fires follows from the journal and is there again after any crash. What a receiver was told is a small
+//! durable fact, written only after the receiver accepted it; losing one only means that it is told again.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, Transaction, params};
+use tokio::sync::watch;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::journal::Outlet;
+use crate::model::alert::{Alert, AlertKey};
+use crate::model::effect::{Effect, EffectKind};
+use crate::model::time::{Instant, Span};
+use crate::telemetry::Telemetry;
+
+/// How long the end of an alert is tried to be told. Long before, the receiver has let the alert lapse by itself,
+/// since nobody told it any more that it goes on.
+const RESOLVED_TRIED_FOR: Span = Span::from_hours(1);
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS outbox (
+    alert BLOB PRIMARY KEY,   -- the alert, as the engine's snapshots write it
+    ended INTEGER,
+    since INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS told (
+    receiver TEXT NOT NULL,
+    alert    INTEGER NOT NULL, -- hash of the alert's key
+    starts   INTEGER NOT NULL,
+    resolved INTEGER NOT NULL,
+    at       INTEGER NOT NULL,
+    PRIMARY KEY (receiver, alert)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Makes the tables, if they are not there yet.
+///
+/// # Errors
+/// When the database fails.
+pub fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(SCHEMA)
+}
+
+/// The outbox. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Changes when there is something that receivers should hear of at once.
+    news: watch::Sender<()>,
+    receivers: Vec<String>,
+    telemetry: Telemetry,
+}
+
+#[derive(Debug)]
+struct State {
+    entries: BTreeMap<AlertKey, Entry>,
+    connection: Connection,
+}
+
+/// One alert on its way.
+#[derive(Clone, Debug)]
+struct Entry {
+    alert: Alert,
+    /// When it was over; absent while it fires.
+    ended: Option<Instant>,
+    /// When the engine last said that it fires, or is over: since when somebody should know.
+    since: Instant,
+    /// By receiver.
+    told: Vec<Told>,
+}
+
+/// What one receiver was told of an alert.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Told {
+    /// It was sent while it fired, so its end must be told as well. Set before the first try.
+    tried: bool,
+    /// When it last accepted that the alert fires.
+    firing_at: Option<Instant>,
+    /// It accepted that the alert is over.
+    resolved: bool,
+}
+
+/// One thing to tell a receiver now.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    pub(super) alert: Alert,
+    pub(super) ended: Option<Instant>,
+    since: Instant,
+    /// It was not told of this before.
+    news: bool,
+}
+
+impl Outbox {
+    /// The outbox as it was at the last checkpoint, with what receivers were told since.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn load(connection: Connection, receivers: Vec<String>, telemetry: Telemetry) -> rusqlite::Result<Self> {
+        let mut entries = BTreeMap::new();
+        {
+            let mut select = connection.prepare("SELECT alert, ended, since FROM outbox")?;
+            let mut rows = select.query([])?;
+            while let Some(row) = rows.next()? {
+                // An alert of another version's layout comes back with the replay that its snapshot needs anyway.
+                let Ok(alert) = borsh::from_slice::<Alert>(row.get_ref(0)?.as_blob()?) else { continue };
+                let ended = row.get::<_, Option<i64>>(1)?.map(Instant::from_micros);
+                let since = Instant::from_micros(row.get(2)?);
+                let told = vec![Told::default(); receivers.len()];
+                entries.insert(alert.key.clone(), Entry { alert, ended, since, told });
+            }
+        }
+        let state = Mutex::new(State { entries, connection });
+        Ok(Self { shared: Arc::new(Shared { state, news: watch::Sender::new(()), receivers, telemetry }) })
+    }
+
+    /// Ends the recovery at `now`: remembers what receivers were told before the restart. An alert that ended a
+    /// short while ago may have been told to a receiver just before the crash, so its end is told in any case.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn recovered(&self, now: Instant, lapse: Span) -> rusqlite::Result<()> {
+        let mut state = self.lock();
+        let mut known: BTreeMap<(String, i64), (Instant, bool, Instant)> = BTreeMap::new();
+        {
+            let mut select = state.connection.prepare("SELECT receiver, alert, starts, resolved, at FROM told")?;
+            let mut rows = select.query([])?;
+            while let Some(row) = rows.next()? {
+                let starts = Instant::from_micros(row.get(2)?);
+                let at = Instant::from_micros(row.get(4)?);
+                known.insert((row.get(0)?, row.get(1)?), (starts, row.get(3)?, at));
+            }
+        }
+        for (key, entry) in &mut state.entries {
+            for (receiver, told) in self.shared.receivers.iter().zip(&mut entry.told) {
+                let (starts, resolved, at) = match known.get(&(receiver.clone(), hash(key))) {
+                    Some(&known) => known,
+                    None => (Instant::MIN, false, Instant::MIN),
+                };
+                let same = starts == entry.alert.starts;
+                *told = Told {
+                    tried: same || now.since(entry.since) < lapse,
+                    firing_at: (same && !resolved).then_some(at),
+                    resolved: same && resolved && entry.ended.is_some(),
+                };
+            }
+        }
+        self.tidy(&mut state);
+        drop(state);
+        self.shared.news.send_replace(());
+        Ok(())
+    }
+
+    /// Changes whenever there is something that should be told at once.
+    pub(super) fn news(&self) -> watch::Receiver<()> {
+        self.shared.news.subscribe()
+    }
+
+    /// What the receiver should be told at `now`: what is new, and what fires and was last told `resend` ago.
+    pub(super) fn due(&self, receiver: usize, now: Instant, resend: Span) -> Vec<Message> {
+        let mut state = self.lock();
+        let mut due = Vec::new();
+        for entry in state.entries.values_mut() {
+            let Some(told) = entry.told.get_mut(receiver) else { continue };
+            let (send, news) = match (entry.ended, told.firing_at) {
+                (Some(_), _) => (told.tried && !told.resolved, true),
+                (None, Some(at)) => (now.since(at) >= resend, false),
+                (None, None) => (true, true),
+            };
+            if entry.ended.is_some() && send && now.since(entry.since) > RESOLVED_TRIED_FOR {
+                told.resolved = true;
+                self.shared
+                    .telemetry
+                    .alerts_sent
+                    .with_label_values(&[&self.shared.receivers[receiver], "given_up"])
+                    .inc();
+            } else if send {
+                told.tried = true;
+                due.push(Message { alert: entry.alert.clone(), ended: entry.ended, since: entry.since, news });
+            }
+        }
+        due
+    }
+
+    /// The receiver accepted `messages` at `now`.
+    ///
+    /// # Errors
+    /// When that could not be written down; it is remembered for as long as the process lives.
+    pub(super) fn accepted(&self, receiver: usize, messages: &[Message], now: Instant) -> rusqlite::Result<()> {
+        let mut state = self.lock();
+        let State { entries, connection } = &mut *state;
+        let transaction = connection.transaction()?;
+        for message in messages {
+            if message.news && message.ended.is_none() {
+                self.shared.telemetry.event_to_alert_seconds.observe(now.since(message.since).as_secs_f64());
+            }
+            transaction.prepare_cached("INSERT OR REPLACE INTO told VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(
+                params![
+                    self.shared.receivers[receiver],
+                    hash(&message.alert.key),
+                    message.alert.starts.as_micros(),
+                    message.ended.is_some(),
+                    now.as_micros()
+                ],
+            )?;
+            let Some(entry) = entries.get_mut(&message.alert.key) else { continue };
+            // It may have begun anew, or ended, while the message was under way.
+            if entry.alert.starts == message.alert.starts
+                && let Some(told) = entry.told.get_mut(receiver)
+            {
+                match message.ended {
+                    None => told.firing_at = Some(now),
+                    Some(_) => told.resolved = entry.ended.is_some(),
+                }
+            }
+        }
+        transaction.commit()?;
+        self.tidy(&mut state);
+        Ok(())
+    }
+
+    /// Forgets what is over and needs no more telling.
+    fn tidy(&self, state: &mut State) {
+        state
+            .entries
+            .retain(|_, entry| entry.ended.is_none() || entry.told.iter().any(|told| told.tried && !told.resolved));
+        let firing = state.entries.values().filter(|entry| entry.ended.is_none()).count();
+        self.shared.telemetry.alerts_firing.set(i64::try_from(firing).unwrap_or(i64::MAX));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Outlet for Outbox {
+    fn take(&mut self, effects: &[Effect]) {
+        let mut state = self.lock();
+        let mut news = false;
+        for effect in effects {
+            match &effect.kind {
+                EffectKind::Fire(alert) => match state.entries.get_mut(&alert.key) {
+                    // It fires on; what changed of it is told with the next resend.
+                    Some(entry) if entry.ended.is_none() => entry.alert = alert.clone(),
+                    _ => {
+                        let told = vec![Told::default(); self.shared.receivers.len()];
+                        let entry = Entry { alert: alert.clone(), ended: None, since: effect.at, told };
+                        state.entries.insert(alert.key.clone(), entry);
+                        news = true;
+                    }
+                },
+                EffectKind::Resolve(alert, ended) => {
+                    if let Some(entry) = state.entries.get_mut(&alert.key) {
+                        entry.alert = alert.clone();
+                        entry.ended = Some(*ended);
+                        entry.since = effect.at;
+                        news = true;
+                    }
+                }
+                EffectKind::Record(_) => {}
+            }
+        }
+        if news {
+            self.tidy(&mut state);
+            drop(state);
+            self.shared.news.send_replace(());
+        }
+    }
+
+    fn write(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        let state = self.lock();
+        transaction.execute("DELETE FROM outbox", [])?;
+        let mut insert = transaction.prepare_cached("INSERT INTO outbox VALUES (?1, ?2, ?3)")?;
+        for entry in state.entries.values() {
+            // Writing into memory cannot fail.
+            let alert = borsh::to_vec(&entry.alert).unwrap_or_default();
+            insert.execute(params![alert, entry.ended.map(Instant::as_micros), entry.since.as_micros()])?;
+        }
+        // What happened before this checkpoint is not replayed, so nobody asks for it again.
+        let kept: BTreeMap<i64, ()> = state.entries.keys().map(|key| (hash(key), ())).collect();
+        let mut gone = Vec::new();
+        let mut select = transaction.prepare_cached("SELECT DISTINCT alert FROM told")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            gone.extend(Some(row.get::<_, i64>(0)?).filter(|alert| !kept.contains_key(alert)));
+        }
+        let mut delete = transaction.prepare_cached("DELETE FROM told WHERE alert = ?1")?;
+        for alert in gone {
+            delete.execute([alert])?;
+        }
+        Ok(())
+    }
+
+    fn written(&mut self) {}
+}
+
+fn hash(key: &AlertKey) -> i64 {
+    xxh3_64(&borsh::to_vec(key).unwrap_or_default()).cast_signed()
+}

@@ -1,0 +1,318 @@
+//! The hall: takes batches, stamps them, makes them durable, applies them, hands the effects out.
+//!
+//! One task owns journal and engine. Its priorities, in this order:
+//! 1. deadlines of the engine that fell due: a page waits for nothing;
+//! 2. batches that wait, all of them with one sync;
+//! 3. a checkpoint that is due;
+//! 4. the end, once everything taken in is durable and answered.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock, Stopwatch};
+use crate::engine::{Engine, Input};
+use crate::journal::{Batch, Journal, JournalError, Kind, Outlet, Stored};
+use crate::model::effect::{Effect, EffectKind};
+use crate::model::event::{Event, Outcome};
+use crate::model::policy::Policy;
+use crate::model::time::{Instant, Span};
+use crate::telemetry::Telemetry;
+
+/// Batches that wait for the journal. A body waits with a few hundred kilobytes at most times, and the memory of all
+/// of them is bounded by `server.max_inflight_bytes`; this bounds how long the last one waits: 1024 batches are a
+/// few commits.
+pub const INBOX_MAX: usize = 1024;
+/// Batches in one commit: enough that the sync costs little for each, few enough that the first does not wait long.
+const GROUP_MAX: usize = 256;
+/// The longest sleep, so that a step of the machine's clock is noticed.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// A batch on its way in.
+#[derive(Debug)]
+pub struct Submission {
+    /// What is to be made durable.
+    pub batch: Batch,
+    /// The events in it, in order.
+    pub events: Vec<Event>,
+    /// Who waits for it.
+    pub reply: oneshot::Sender<Result<Receipt, Refused>>,
+}
+
+/// What became of a batch that is durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// Events taken.
+    pub accepted: u64,
+    /// Events that had been taken before.
+    pub duplicates: u64,
+}
+
+/// The batch could not be made durable; nothing of it was taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the journal cannot take it: {0}")]
+pub struct Refused(pub String);
+
+/// When checkpoints are due.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckpointPace {
+    /// After so many events.
+    pub events: u64,
+    /// After so long, if there were any.
+    pub interval: Span,
+}
+
+/// The task that owns journal and engine.
+pub struct Pipeline {
+    /// Durable log.
+    pub journal: Journal,
+    /// Read by others between batches; written here alone.
+    pub engine: Arc<RwLock<Engine>>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Counts.
+    pub telemetry: Telemetry,
+    /// Whoever acts on effects.
+    pub outlets: Vec<Box<dyn Outlet>>,
+    /// When checkpoints are due.
+    pub pace: CheckpointPace,
+}
+
+/// Applies one batch. Live, in recovery and in replay alike: this is the law of determinism.
+pub fn apply_batch(
+    engine: &mut Engine,
+    received: Instant,
+    (source, key): (&str, Option<&str>),
+    inputs: impl IntoIterator<Item = Input>,
+    effects: &mut Vec<Effect>,
+    mut each: impl FnMut(&Input, Outcome),
+) {
+    let repeated = key.is_some_and(|key| {
+        let body = Input::Body { source: source.into(), key: key.into() };
+        engine.apply(received, &body, effects) == Outcome::Duplicate
+    });
+    for input in inputs {
+        let outcome = if repeated { Outcome::Duplicate } else { engine.apply(received, &input, effects) };
+        each(&input, outcome);
+    }
+}
+
+/// The engine as the journal says it is: the last checkpoint that can be read, and all batches after it.
+/// `decode` turns a batch's text back into inputs. Effects go to `each` batch by batch.
+///
+/// # Errors
+/// When the journal fails or is damaged.
+pub fn recover(
+    journal: &Journal,
+    decode: &dyn Fn(&Stored) -> Result<Vec<Input>, String>,
+    mut each: impl FnMut(&[Effect], u64),
+) -> Result<Engine, JournalError> {
+    let sound = journal.checkpoints()?.into_iter().find_map(|checkpoint| {
+        Engine::restore(&checkpoint.snapshot).ok().map(|engine| (engine, checkpoint.sequence))
+    });
+    let (mut engine, after) = sound.unwrap_or_default();
+    let mut effects = Vec::new();
+    journal.read_after(after, |stored| {
+        let inputs = decode(&stored)?;
+        apply_batch(
+            &mut engine,
+            stored.received,
+            (&stored.source, stored.key.as_deref()),
+            inputs,
+            &mut effects,
+            |_, _| {},
+        );
+        each(&effects, stored.sequence);
+        effects.clear();
+        Ok(())
+    })?;
+    Ok(engine)
+}
+
+impl Pipeline {
+    /// Makes another policy the one in force, through the journal.
+    ///
+    /// # Errors
+    /// When it cannot be made durable.
+    pub fn adopt(&mut self, policy: Policy, record: &str) -> Result<(), JournalError> {
+        let batch = Batch {
+            kind: Kind::Policy,
+            source: "config".into(),
+            key: None,
+            events: 1,
+            payload: crate::journal::compress(record.as_bytes()),
+        };
+        self.journal.append(self.clock.now(), [&batch])?;
+        let input = Input::Policy(Box::new(policy));
+        let mut effects = Vec::new();
+        let received = self.journal.received();
+        apply_batch(&mut write(&self.engine), received, (&batch.source, None), [input], &mut effects, |_, _| {});
+        self.hand_out(&effects);
+        Ok(())
+    }
+
+    /// Runs until `stop` is cancelled and everything taken in before is durable and answered.
+    ///
+    /// # Errors
+    /// When the journal failed in a way that only a restart can mend.
+    pub async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Submission>,
+        stop: CancellationToken,
+    ) -> Result<(), JournalError> {
+        let mut group: Vec<Submission> = Vec::with_capacity(GROUP_MAX);
+        let mut since_checkpoint = 0;
+        let mut next_checkpoint = self.clock.now().plus(self.pace.interval);
+        loop {
+            self.meet_deadlines();
+            if group.is_empty() {
+                let sleep = self.sleep(if since_checkpoint > 0 { next_checkpoint } else { Instant::MAX });
+                tokio::select! {
+                    biased;
+                    taken = inbox.recv_many(&mut group, GROUP_MAX) => {
+                        if taken == 0 {
+                            break;
+                        }
+                    }
+                    () = stop.cancelled(), if !inbox.is_closed() => inbox.close(),
+                    () = tokio::time::sleep(sleep) => {}
+                }
+            }
+            if !group.is_empty() {
+                since_checkpoint += self.commit(&mut group)?;
+            }
+            let due = since_checkpoint >= self.pace.events || self.clock.now() >= next_checkpoint;
+            if due && since_checkpoint > 0 {
+                self.checkpoint();
+                since_checkpoint = 0;
+            }
+            if due {
+                next_checkpoint = self.clock.now().plus(self.pace.interval);
+            }
+        }
+        self.checkpoint();
+        Ok(())
+    }
+
+    fn meet_deadlines(&mut self) {
+        let now = self.clock.now();
+        let due = read(&self.engine).next_deadline().is_some_and(|(at, _)| at <= now);
+        if due {
+            let mut effects = Vec::new();
+            write(&self.engine).advance(now, &mut effects);
+            self.hand_out(&effects);
+        }
+    }
+
+    fn sleep(&self, checkpoint: Instant) -> Duration {
+        let deadline = read(&self.engine).next_deadline().map_or(Instant::MAX, |(at, _)| at);
+        self.clock.until(deadline.min(checkpoint)).min(SLEEP_MAX)
+    }
+
+    /// Makes a group durable with one sync, applies it, and answers. Returns how many events it held.
+    fn commit(&mut self, group: &mut Vec<Submission>) -> Result<u64, JournalError> {
+        let watch = Stopwatch::start();
+        let appended = self.journal.append(self.clock.now(), group.iter().map(|submission| &submission.batch));
+        if let Err(error) = appended {
+            self.telemetry.commit_failures.inc();
+            tracing::error!(%error, batches = group.len(), "a commit failed; its batches were refused");
+            for submission in group.drain(..) {
+                // Whoever no longer waits does not miss the answer.
+                let _ = submission.reply.send(Err(Refused(error.to_string())));
+            }
+            return if error.is_passing() { Ok(0) } else { Err(error) };
+        }
+        self.telemetry.commit_seconds.observe(watch.seconds());
+        self.telemetry.commit_batches.observe(group.len() as f64);
+        self.telemetry.sequence.set(self.journal.sequence().cast_signed());
+        let received = self.journal.received();
+        let mut effects = Vec::new();
+        let mut events = 0;
+        for submission in group.drain(..) {
+            let receipt = self.apply(received, &submission.batch, submission.events, &mut effects);
+            events += receipt.accepted + receipt.duplicates;
+            self.hand_out(&effects);
+            effects.clear();
+            let _ = submission.reply.send(Ok(receipt));
+        }
+        Ok(events)
+    }
+
+    fn apply(
+        &mut self,
+        received: Instant,
+        batch: &Batch,
+        events: Vec<Event>,
+        effects: &mut Vec<Effect>,
+    ) -> Receipt {
+        let mut receipt = Receipt::default();
+        let mut counts: BTreeMap<(&'static str, Arc<str>, Outcome), u64> = BTreeMap::new();
+        let tally = |input: &Input, outcome: Outcome| {
+            match outcome {
+                Outcome::Duplicate => receipt.duplicates += 1,
+                _ => receipt.accepted += 1,
+            }
+            if let Input::Event(event) = input {
+                *counts.entry((event.body.type_name(), event.source.clone(), outcome)).or_default() += 1;
+            }
+        };
+        let inputs = events.into_iter().map(Input::Event);
+        let key = batch.key.as_deref();
+        apply_batch(&mut write(&self.engine), received, (&batch.source, key), inputs, effects, tally);
+        for ((kind, source, outcome), count) in counts {
+            self.telemetry.count_events(kind, &source, outcome.name(), count);
+        }
+        receipt
+    }
+
+    fn hand_out(&mut self, effects: &[Effect]) {
+        if effects.is_empty() {
+            return;
+        }
+        for effect in effects {
+            let kind = match &effect.kind {
+                EffectKind::Fire(_) => "fire",
+                EffectKind::Resolve(..) => "resolve",
+                EffectKind::Record(incident) => {
+                    tracing::info!(
+                        incident = %incident.id, service = %incident.service, level = incident.level.name(),
+                        status = incident.status.name(), at = %effect.at, "incident: {}", effect.reason
+                    );
+                    "record"
+                }
+            };
+            self.telemetry.effects.with_label_values(&[kind, effect.reason.name()]).inc();
+        }
+        for outlet in &mut self.outlets {
+            outlet.take(effects);
+        }
+    }
+
+    /// Writes a checkpoint. One that fails is no loss: the journal has it all, and the next one is tried in its time.
+    fn checkpoint(&mut self) {
+        let watch = Stopwatch::start();
+        let snapshot = read(&self.engine).snapshot();
+        match self.journal.checkpoint(&snapshot, &mut self.outlets) {
+            Ok(()) => {
+                self.telemetry.checkpoint_seconds.observe(watch.seconds());
+                self.telemetry.checkpoint_sequence.set(self.journal.sequence().cast_signed());
+                self.telemetry.journal_bytes.set(self.journal.bytes().cast_signed());
+            }
+            Err(error) => {
+                self.telemetry.checkpoint_failures.inc();
+                tracing::error!(%error, "a checkpoint failed; the journal has everything, starting will take longer");
+            }
+        }
+    }
+}
+
+fn read(engine: &RwLock<Engine>) -> std::sync::RwLockReadGuard<'_, Engine> {
+    engine.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(engine: &RwLock<Engine>) -> std::sync::RwLockWriteGuard<'_, Engine> {
+    engine.write().unwrap_or_else(PoisonError::into_inner)
+}

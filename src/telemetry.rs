@@ -1,0 +1,184 @@
+//! What the daemon says of itself: log lines and the metric registry, passed down, never global.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    process_collector::ProcessCollector,
+};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::LogFormat;
+
+/// Sources with series of their own; those of further ones share the name `other`, so that a sender that makes up
+/// names cannot fill the memory.
+const SOURCES_MAX: usize = 100;
+
+/// Half-decades from 100 µs to 30 s: a sync of the disk, a request, a page.
+const SECONDS: [f64; 12] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
+
+/// The daemon's metrics of itself.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    /// What `/metrics` shows.
+    pub registry: Registry,
+    events: IntCounterVec,
+    sources: Arc<Mutex<BTreeSet<Arc<str>>>>,
+    /// From the first byte of a request's body to its answer.
+    pub ingest_seconds: Histogram,
+    /// Requests refused before any event was read, by reason.
+    pub ingest_refused: IntCounterVec,
+    /// One commit, with its sync.
+    pub commit_seconds: Histogram,
+    /// Batches in one commit.
+    pub commit_batches: Histogram,
+    /// Commits that failed.
+    pub commit_failures: IntCounter,
+    /// The last sequence number.
+    pub sequence: IntGauge,
+    /// The file's size.
+    pub journal_bytes: IntGauge,
+    /// One checkpoint.
+    pub checkpoint_seconds: Histogram,
+    /// Checkpoints that failed.
+    pub checkpoint_failures: IntCounter,
+    /// The last batch in the last checkpoint.
+    pub checkpoint_sequence: IntGauge,
+    /// Alerts handed to receivers.
+    pub alerts_sent: IntCounterVec,
+    /// Alerts that fire.
+    pub alerts_firing: IntGauge,
+    /// From the receipt of an event, or the instant of a deadline, to the receiver's answer.
+    pub event_to_alert_seconds: Histogram,
+    /// Effects by kind and reason.
+    pub effects: IntCounterVec,
+}
+
+impl Telemetry {
+    /// A registry with every metric in it.
+    ///
+    /// # Errors
+    /// Never, as long as no two metrics here have the same name.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let make = Make(&registry);
+        let build =
+            IntGaugeVec::new(Opts::new("fournines_build_info", "The version that runs; always 1."), &["version"])?;
+        registry.register(Box::new(build.clone()))?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        Ok(Self {
+            events: make.counters(
+                "fournines_events_total",
+                "Events by type, source and what became of them.",
+                &["type", "source", "outcome"],
+            )?,
+            sources: Arc::default(),
+            ingest_seconds: make.histogram(
+                "fournines_ingest_duration_seconds",
+                "From the arrival of a request with events to its answer, which is sent once they are durable.",
+                &SECONDS,
+            )?,
+            ingest_refused: make.counters(
+                "fournines_ingest_refused_total",
+                "Requests with events that were refused as a whole, by reason.",
+                &["reason"],
+            )?,
+            commit_seconds: make.histogram(
+                "fournines_journal_commit_duration_seconds",
+                "One commit of the journal, with its sync.",
+                &SECONDS,
+            )?,
+            commit_batches: make.histogram(
+                "fournines_journal_commit_batches",
+                "Batches made durable by one commit.",
+                &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0],
+            )?,
+            commit_failures: make.counter("fournines_journal_commit_failures_total", "Commits that failed.")?,
+            sequence: make.gauge("fournines_journal_sequence", "The sequence number of the last durable batch.")?,
+            journal_bytes: make.gauge("fournines_journal_bytes", "The size of the journal's file.")?,
+            checkpoint_seconds: make.histogram(
+                "fournines_checkpoint_duration_seconds",
+                "One checkpoint: the snapshot and its commit.",
+                &SECONDS,
+            )?,
+            checkpoint_failures: make.counter("fournines_checkpoint_failures_total", "Checkpoints that failed.")?,
+            checkpoint_sequence: make.gauge(
+                "fournines_checkpoint_sequence",
+                "The sequence number of the last batch in the last checkpoint.",
+            )?,
+            alerts_sent: make.counters(
+                "fournines_alerts_sent_total",
+                "Alerts handed to a receiver: accepted, failed (and tried again), or given up.",
+                &["receiver", "outcome"],
+            )?,
+            alerts_firing: make.gauge("fournines_alerts_firing", "Alerts that fire, the watchdog not counted.")?,
+            event_to_alert_seconds: make.histogram(
+                "fournines_event_to_alert_seconds",
+                "From the receipt of the event, or the instant of the deadline, that made an alert fire, to the \
+                 receiver's acceptance.",
+                &SECONDS,
+            )?,
+            effects: make.counters(
+                "fournines_effects_total",
+                "What the engine caused, by kind and reason.",
+                &["kind", "reason"],
+            )?,
+            registry,
+        })
+    }
+
+    /// Counts events of a type and source.
+    pub fn count_events(&self, kind: &str, source: &Arc<str>, outcome: &str, count: u64) {
+        let known = {
+            let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+            sources.contains(source) || sources.len() < SOURCES_MAX && sources.insert(source.clone())
+        };
+        let source = if known { source } else { "other" };
+        self.events.with_label_values(&[kind, source, outcome]).inc_by(count);
+    }
+}
+
+/// Makes metrics and registers them.
+struct Make<'r>(&'r Registry);
+
+impl Make<'_> {
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        let counter = IntCounter::new(name, help)?;
+        self.0.register(Box::new(counter.clone()))?;
+        Ok(counter)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+        let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(counters.clone()))?;
+        Ok(counters)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        let gauge = IntGauge::new(name, help)?;
+        self.0.register(Box::new(gauge.clone()))?;
+        Ok(gauge)
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
+        let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?;
+        self.0.register(Box::new(histogram.clone()))?;
+        Ok(histogram)
+    }
+}
+
+/// Begins to log to standard error.
+///
+/// # Errors
+/// When the level is not understood, or logging has begun before.
+pub fn log_to_stderr(format: LogFormat, level: &str) -> Result<(), String> {
+    let filter = EnvFilter::try_new(level).map_err(|error| format!("log.level: {level:?}: {error}"))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines.with_target(false).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    }
+    .map_err(|error| error.to_string())
+}

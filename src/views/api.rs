@@ -1,0 +1,186 @@
+//! The API for reading. A handler takes the engine's view at one instant and puts it into JSON.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use prometheus::{Encoder, TextEncoder};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::json;
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::model::incident::Incident;
+use crate::model::level::Level;
+use crate::model::time::Instant;
+use crate::problem::Problem;
+use crate::telemetry::Telemetry;
+
+/// Rows of a list when no limit is asked for, and the most that may be.
+const LIMIT: usize = 100;
+const LIMIT_MAX: usize = 1000;
+
+/// What the routes read.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The engine, as it stands.
+    pub engine: Arc<RwLock<Engine>>,
+    /// Tells as of when it is read.
+    pub clock: Clock,
+    /// The registry, and how far the journal is.
+    pub telemetry: Telemetry,
+    /// When the daemon started.
+    pub started: Instant,
+    /// Where it keeps things.
+    pub storage: String,
+}
+
+impl Reading {
+    fn engine(&self) -> RwLockReadGuard<'_, Engine> {
+        self.engine.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn at(&self, engine: &Engine) -> Instant {
+        self.clock.now().max(engine.now())
+    }
+}
+
+/// `GET /metrics`.
+pub async fn metrics(State(reading): State<Arc<Reading>>) -> Response {
+    let mut text = Vec::new();
+    match TextEncoder::new().encode(&reading.telemetry.registry.gather(), &mut text) {
+        Ok(()) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Err(error) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// `GET /api/v1/status`.
+pub async fn status(State(reading): State<Arc<Reading>>) -> Json<Value> {
+    let engine = reading.engine();
+    let open = |level: Level| engine.incidents().filter(|i| i.status.is_open() && i.level == level).count();
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "now": reading.at(&engine).to_string(),
+        "started": reading.started.to_string(),
+        "storage": reading.storage,
+        "services": engine.services().len(),
+        "incidents_open": {
+            "first": open(Level::First), "second": open(Level::Second), "third": open(Level::Third),
+        },
+        "alerts_firing": engine.alerts().count(),
+        "journal_sequence": reading.telemetry.sequence.get(),
+        "checkpoint_sequence": reading.telemetry.checkpoint_sequence.get(),
+        "next_deadline": engine.next_deadline().map(|(at, timer)| json!({
+            "at": at.to_string(), "reason": timer.name(),
+        })),
+    }))
+}
+
+/// `GET /api/v1/services/{service}`.
+///
+/// # Errors
+/// 404 when no event or catalogue ever named it.
+pub async fn service(
+    State(reading): State<Arc<Reading>>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let engine = reading.engine();
+    match engine.service(&name) {
+        Some(view) => Ok(Json(json::service(view, reading.at(&engine)))),
+        None => {
+            let hint = if name.contains('%') { "" } else { "; a slash in a name is written %2F" };
+            Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no service {name:?}{hint}")))
+        }
+    }
+}
+
+/// What a list of incidents is asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IncidentQuery {
+    status: Option<String>,
+    level: Option<String>,
+    service: Option<String>,
+    from: Option<String>,
+    until: Option<String>,
+    limit: Option<usize>,
+    after: Option<String>,
+}
+
+/// `GET /api/v1/incidents`: the latest first.
+///
+/// # Errors
+/// 400 when the query is not understood.
+pub async fn incidents(
+    State(reading): State<Arc<Reading>>,
+    query: Result<Query<IncidentQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail);
+    let Query(query) = query.map_err(|error| bad(error.body_text()))?;
+    let instant = |name: &str, text: &Option<String>| -> Result<Option<Instant>, Problem> {
+        text.as_deref().map(str::parse).transpose().map_err(|error| bad(format!("{name}: {error}")))
+    };
+    let (from, until) = (instant("from", &query.from)?, instant("until", &query.until)?);
+    let level = match query.level.as_deref() {
+        None => None,
+        Some("1" | "first") => Some(Level::First),
+        Some("2" | "second") => Some(Level::Second),
+        Some("3" | "third") => Some(Level::Third),
+        Some(other) => return Err(bad(format!("level: {other:?} is none of 1, 2, 3"))),
+    };
+    let status = query.status.as_deref();
+    if status.is_some_and(|status| !STATUSES.contains(&status)) {
+        return Err(bad(format!("status: {:?} is none of {}", status.unwrap_or(""), STATUSES.join(", "))));
+    }
+    let after = query.after.as_deref().map(cursor).transpose().map_err(bad)?;
+    let limit = query.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
+    let engine = reading.engine();
+    let at = reading.at(&engine);
+    let wanted = |incident: &&Incident| {
+        status.is_none_or(|status| match status {
+            "open" => incident.status.is_open(),
+            other => incident.status.name() == other,
+        }) && level.is_none_or(|level| incident.level == level)
+            && query.service.as_deref().is_none_or(|service| incident.service.as_str() == service)
+            && from.is_none_or(|from| incident.restored.is_none_or(|restored| restored > from))
+            && until.is_none_or(|until| incident.started < until)
+            && after.as_ref().is_none_or(|after| place(incident) > *after)
+    };
+    let mut found: Vec<&Incident> = engine.incidents().filter(wanted).collect();
+    found.sort_unstable_by_key(|incident| place(incident));
+    let next = (found.len() > limit)
+        .then(|| found[limit - 1])
+        .map(|last| format!("{}.{}", last.started.as_micros(), last.id));
+    let page: Vec<Value> = found.iter().take(limit).map(|incident| json::incident(incident, at)).collect();
+    Ok(Json(json!({ "incidents": page, "next": next })))
+}
+
+/// `GET /api/v1/incidents/{id}`.
+///
+/// # Errors
+/// 404 when there is none of that id.
+pub async fn incident(State(reading): State<Arc<Reading>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    let engine = reading.engine();
+    match engine.incidents().find(|incident| incident.id.to_string() == id) {
+        Some(found) => Ok(Json(json::incident(found, reading.at(&engine)))),
+        None => Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no incident {id:?}"))),
+    }
+}
+
+/// What `status` may be asked for; `open` is everything not restored.
+const STATUSES: [&str; 5] = ["open", "acknowledged", "restored", "merged", "withdrawn"];
+
+/// An incident's place in a list, the latest first.
+fn place(incident: &Incident) -> (i64, String) {
+    (-incident.started.as_micros(), incident.id.to_string())
+}
+
+/// The place after which the next page begins.
+fn cursor(text: &str) -> Result<(i64, String), String> {
+    text.split_once('.')
+        .and_then(|(started, id)| Some((started.parse::<i64>().ok()?.checked_neg()?, id.to_owned())))
+        .ok_or_else(|| format!("after: {text:?} is not a cursor that `next` gave"))
+}

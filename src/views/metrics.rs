@@ -1,0 +1,180 @@
+//! `/metrics`: figures of the engine as a collector that reads one consistent view at each scrape, so that nothing
+//! has to be kept up between scrapes and a service that is gone leaves no stale series.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::model::event::Cause;
+use crate::model::figures::State;
+use crate::model::incident::ClockName;
+use crate::model::level::Level;
+use crate::model::target::{AVAILABILITY, Value};
+use crate::model::time::{Instant, Window};
+
+/// The engine's figures at the time of the scrape.
+#[derive(Debug)]
+pub struct EngineCollector {
+    engine: Arc<RwLock<Engine>>,
+    clock: Clock,
+    services_max: usize,
+    descriptions: Vec<Desc>,
+}
+
+impl EngineCollector {
+    /// A collector for the first `services_max` services.
+    #[must_use]
+    pub fn new(engine: Arc<RwLock<Engine>>, clock: Clock, services_max: usize) -> Self {
+        // The registry wants descriptions to tell collectors apart; the families describe themselves.
+        let description = Desc::new(
+            "fournines_service_up".to_owned(),
+            "figures of the engine".to_owned(),
+            Vec::new(),
+            std::collections::HashMap::new(),
+        );
+        Self { engine, clock, services_max, descriptions: description.into_iter().collect() }
+    }
+}
+
+impl Collector for EngineCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+        let at = self.clock.now().max(engine.now());
+        let mut families = services(&engine, at, self.services_max);
+        families.extend(incidents(&engine));
+        families
+    }
+}
+
+/// A family that is being filled.
+struct Family(MetricFamily, Vec<Metric>);
+
+impl Family {
+    fn new(name: &str, help: &str, kind: MetricType) -> Self {
+        let mut family = MetricFamily::default();
+        family.set_name(name.to_owned());
+        family.set_help(help.to_owned());
+        family.set_field_type(kind);
+        Self(family, Vec::new())
+    }
+
+    fn gauge(name: &str, help: &str) -> Self {
+        Self::new(name, help, MetricType::GAUGE)
+    }
+
+    fn counter(name: &str, help: &str) -> Self {
+        Self::new(name, help, MetricType::COUNTER)
+    }
+
+    fn push(&mut self, labels: &[(&str, &str)], value: f64) {
+        let pairs = labels.iter().map(|&(name, value)| {
+            let mut pair = LabelPair::default();
+            pair.set_name(name.to_owned());
+            pair.set_value(value.to_owned());
+            pair
+        });
+        let mut metric = Metric::from_label(pairs.collect());
+        if self.0.get_field_type() == MetricType::COUNTER {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        } else {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        }
+        self.1.push(metric);
+    }
+
+    /// The family; none when it is empty, which the text format does not allow.
+    fn done(mut self) -> Option<MetricFamily> {
+        if self.1.is_empty() {
+            return None;
+        }
+        self.0.set_metric(self.1);
+        Some(self.0)
+    }
+}
+
+fn services(engine: &Engine, at: Instant, services_max: usize) -> Vec<MetricFamily> {
+    let mut up =
+        Family::gauge("fournines_service_up", "1 when nothing is wrong or it is only degraded, 0 when it is down.");
+    let mut availability = Family::gauge(
+        "fournines_service_availability_ratio",
+        "Availability over the rolling window: 1 - downtime / observed time.",
+    );
+    let mut downtime = Family::gauge("fournines_service_downtime_seconds", "Downtime in the rolling window.");
+    let mut budget = Family::gauge(
+        "fournines_service_error_budget_remaining_ratio",
+        "The share of the window's error budget that is left; negative when overspent.",
+    );
+    let mut mttr = Family::gauge(
+        "fournines_service_mttr_seconds",
+        "Mean time to repair of the outages that ended in the rolling window; absent when none did.",
+    );
+    for view in engine.services().take(services_max) {
+        let name = view.name().as_str();
+        up.push(&[("service", name)], f64::from(u8::from(view.state(at) != State::Down)));
+        let target = match view.target(AVAILABILITY) {
+            Some(Value::Ratio(target)) => Some(target),
+            _ => None,
+        };
+        for window in Window::ALL {
+            let figures = view.figures(window, at);
+            let labels = [("service", name), ("window", window.name())];
+            if let Some(value) = figures.availability() {
+                availability.push(&labels, value);
+                downtime.push(&labels, figures.downtime.as_secs_f64());
+            }
+            if let Some(value) = target.and_then(|target| figures.budget_remaining_ratio(target)) {
+                budget.push(&labels, value);
+            }
+            if let Some(value) = figures.mttr_seconds() {
+                mttr.push(&labels, value);
+            }
+        }
+    }
+    let count = engine.services().len();
+    let mut known = Family::gauge("fournines_services", "Services known.");
+    known.push(&[], count as f64);
+    let mut left_out = Family::gauge("fournines_services_left_out", "Services without series of their own.");
+    left_out.push(&[], count.saturating_sub(services_max) as f64);
+    [up, availability, downtime, budget, mttr, known, left_out].into_iter().filter_map(Family::done).collect()
+}
+
+fn incidents(engine: &Engine) -> Vec<MetricFamily> {
+    let mut open = Family::gauge("fournines_incidents_open", "Incidents that are not restored, by level.");
+    for level in Level::ALL {
+        let count = engine.incidents().filter(|i| i.status.is_open() && i.level == level).count();
+        open.push(&[("level", level.name())], count as f64);
+    }
+    let counts = engine.counts();
+    let mut total = Family::counter(
+        "fournines_incidents_total",
+        "Incidents whose restoration was confirmed, by the level and cause that they had then.",
+    );
+    for level in Level::ALL {
+        for cause in Cause::ALL {
+            if let Some(&count) = counts.incidents.get(&(level, cause)) {
+                total.push(&[("level", level.name()), ("cause", cause.name())], count as f64);
+            }
+        }
+    }
+    let mut breaches = Family::counter("fournines_clock_breaches_total", "Clocks whose limit passed.");
+    for clock in ClockName::ALL {
+        breaches.push(&[("clock", clock.name())], counts.breaches.get(&clock).copied().unwrap_or(0) as f64);
+    }
+    let mut targets =
+        Family::gauge("fournines_target", "The targets in force, in base units: ratios, seconds, counts.");
+    for target in &engine.policy().targets.base {
+        targets.push(&[("clause", &target.clause), ("target", &target.name)], target.value.base());
+    }
+    [open, total, breaches, targets].into_iter().filter_map(Family::done).collect()
+}

@@ -1,0 +1,8 @@
+//! What people and scrapers read: metrics, the API, JSON objects. Views of the engine at an instant, and of nothing
+//! else.
+//!
+//! Must not enter: a figure that the engine does not know.
+
+pub mod api;
+pub mod json;
+pub mod metrics;
