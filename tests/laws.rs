@@ -1,5 +1,6 @@
 //! The laws that the engine keeps, over random small worlds: duplicates, late arrivals, overlaps, restarts, marks a
 //! little ahead of now, three time zones. `PROPTEST_CASES` sets how many worlds each law is tried on.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -398,6 +399,10 @@ proptest! {
             let down = view.state(at(HORIZON)) == State::Down;
             let open = view.incidents().filter(|incident| incident.status.is_open()).count();
             prop_assert_eq!(open, usize::from(down));
+            for incident in view.incidents() {
+                let quiet = incident.restored.is_some_and(|end| end.plus(Span::from_mins(10)) <= at(HORIZON));
+                prop_assert!(!quiet || !incident.is_live(), "watched for too long: {:?}", incident);
+            }
         }
     }
 }

@@ -80,7 +80,7 @@ async fn send_file(poster: &Poster, path: &Path, bar: &ProgressBar, total: &mut 
         let unlisted = answer.rejected_total.saturating_sub(answer.rejected.len() as u64);
         if unlisted > 0 {
             bar.suspend(|| {
-                eprintln!("{name}: and {unlisted} more in lines {first_line} to {}", first_line + lines - 1)
+                eprintln!("{name}: and {unlisted} more in lines {first_line} to {}", first_line + lines - 1);
             });
         }
         bar.inc(body.len() as u64);

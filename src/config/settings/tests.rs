@@ -1,0 +1,115 @@
+//! Tests of `settings.rs`.
+
+use super::*;
+use crate::config::{from_record, to_record};
+use crate::model::level::{Condition, Level};
+use crate::model::target::Value;
+
+fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("fournines.toml");
+    std::fs::write(&file, toml).unwrap();
+    let environment = environment.iter().map(|&(n, v)| (n.to_owned(), v.to_owned())).collect();
+    Settings::load(&Sources { file: Some(file), catalog: None, environment }).map_err(|mistakes| {
+        let folder = format!("{}/", folder.path().display());
+        mistakes.0.iter().map(|mistake| mistake.to_string().replace(&folder, "")).collect()
+    })
+}
+
+#[test]
+fn with_nothing_said_it_runs() {
+    let settings = load("", &[]).unwrap();
+    assert_eq!(settings.server.listen.to_string(), "127.0.0.1:9940");
+    assert_eq!(settings.policy.targets.base.len(), 16);
+    assert_eq!(settings.policy.levels.of(Level::First).len(), 8);
+    assert_eq!(settings.policy.reopen, Span::from_mins(10));
+}
+
+#[test]
+fn every_mistake_is_told_at_once_with_file_line_and_key() {
+    let mistakes = load(
+        "time_zone = \"Mars/Olympus\"\n[server]\nlistn = \"127.0.0.1:1\"\nmax_body_bytes = \"big\"\n\n[[levels.first]]\nusers_ovr = 3\n[targets]\nrepair = \"4\"\navailability = 99.99\n[[alerting.alertmanagers]]\nurl = \"am:9093\"\n",
+        &[("FOURNINES__CORRELATION__REOPEN", "soon"), ("FOURNINES__STORAGE__PAHT", "/x")],
+    )
+    .unwrap_err();
+    let expected = [
+        "fournines.toml:4: server.max_body_bytes: \"big\" is not a whole number of bytes",
+        "fournines.toml:1: time_zone: there is no zone \"Mars/Olympus\"; write one like \"Asia/Shanghai\" or \"UTC\"",
+        "fournines.toml:6: levels.first[0]: has no condition, so that every interruption would be of the first level",
+        "fournines.toml:9: targets.repair: `4` is not a duration such as `90s`, `30m` or `4h`",
+        "fournines.toml:10: targets.availability: 99.99 is not from 0 to 1 (99.99 % is 0.9999)",
+        "environment variable FOURNINES__CORRELATION__REOPEN: correlation.reopen: `soon` is not a duration such as `90s`, `30m` or `4h`",
+        "fournines.toml:12: alerting.alertmanagers[0].url: \"am:9093\" is not like \"http://127.0.0.1:9093\"",
+        "fournines.toml:7: levels.first[0].users_ovr: unknown key; did you mean `levels.first[0].users_over`?",
+        "fournines.toml:3: server.listn: unknown key; did you mean `server.listen`?",
+        "environment variable FOURNINES__STORAGE__PAHT: storage.paht: unknown key; did you mean `storage.path`?",
+    ];
+    assert_eq!(mistakes, expected);
+}
+
+#[test]
+fn broken_toml_names_its_line() {
+    let mistakes = load("[server]\nlisten = \n", &[]).unwrap_err();
+    assert_eq!(mistakes.len(), 1);
+    assert!(mistakes[0].starts_with("fournines.toml:2: "), "{mistakes:?}");
+}
+
+#[test]
+fn another_address_needs_to_be_meant() {
+    let mistakes = load("[server]\nlisten = \"0.0.0.0:9940\"\n", &[]).unwrap_err();
+    assert!(mistakes[0].contains("access.open = true"), "{mistakes:?}");
+    assert!(load("[server]\nlisten = \"0.0.0.0:9940\"\n[access]\nopen = true\n", &[]).is_ok());
+    let opened = [("FOURNINES__SERVER__LISTEN", "0.0.0.0:9940"), ("FOURNINES__ACCESS__OPEN", "true")];
+    assert!(load("", &opened).is_ok());
+}
+
+#[test]
+fn a_rule_replaces_those_of_its_level_only() {
+    let settings = load("[[levels.first]]\nusers_at_least = 5\nlonger_than = \"1m\"\ncite = \"x\"\n", &[]).unwrap();
+    let first = settings.policy.levels.of(Level::First);
+    assert_eq!(first.len(), 1);
+    assert_eq!(first[0].conditions, [Condition::UsersAtLeast(5), Condition::LongerThan(Span::from_mins(1))]);
+    assert_eq!(settings.policy.levels.of(Level::Second).len(), 5);
+}
+
+#[test]
+fn the_last_override_that_concerns_a_service_holds() {
+    let settings = load(
+        "[targets]\nrepair = \"3h\"\nrequest.acceptance = \"5m\"\n[[targets.override]]\ntier = \"gold\"\nrepair = \"2h\"\n[[targets.override]]\nservice = \"a\"\nrepair = \"1h\"\n",
+        &[],
+    )
+    .unwrap();
+    let gold = crate::model::service::ServiceFacts { tier: "gold".to_owned(), ..Default::default() };
+    let of = |service: &str, facts| settings.policy.targets.of("repair", service, facts);
+    assert_eq!(of("a", &gold), Some(Value::Limit(Span::from_hours(1))));
+    assert_eq!(of("b", &gold), Some(Value::Limit(Span::from_hours(2))));
+    assert_eq!(of("c", &Default::default()), Some(Value::Limit(Span::from_hours(3))));
+    assert_eq!(
+        settings.policy.targets.of("request.acceptance", "c", &gold),
+        Some(Value::Limit(Span::from_mins(5)))
+    );
+}
+
+#[test]
+fn a_catalogue_is_read_and_its_mistakes_named() {
+    let good = "id,users,groups,depends_on,since\na,10,x;y,,2026-01-01T00:00:00Z\nb,,,a,\n";
+    let services = catalog::read_catalog("services.csv", good).unwrap();
+    assert_eq!(services[0].1.groups, ["x", "y"]);
+    assert_eq!(services[1].1.depends_on, ["a"]);
+    assert_eq!(catalog::read_catalog("services.csv", &catalog::write_catalog(&services)).unwrap(), services);
+    let bad = "id,users,grops,depends_on\na,ten,,\na,1,,\nb c,1,,\nd,1,,nobody\ne,1\n";
+    let mistakes = catalog::read_catalog("services.csv", bad).unwrap_err();
+    let lines: Vec<String> = mistakes.0.iter().map(|m| format!("{}: {}", m.place, m.key)).collect();
+    let expected = ["services.csv:1: grops", "services.csv:2: users", "services.csv:3: id", "services.csv:4: id"];
+    assert_eq!(lines[..4], expected);
+    assert_eq!(lines[4..], ["services.csv:6: ", "services.csv:5: depends_on"]);
+}
+
+#[test]
+fn a_policy_survives_its_record() {
+    let mut policy = load("[[targets.override]]\ngroup = \"gold\"\navailability = 0.99995\n", &[]).unwrap().policy;
+    policy.services = catalog::read_catalog("x", "id,users,name\na,1,\"Büro, \"\"Nord\"\"\"\n").unwrap();
+    let record = to_record(&policy);
+    assert_eq!(from_record(&record).unwrap(), policy);
+    assert_eq!(to_record(&from_record(&record).unwrap()), record);
+}

@@ -1,0 +1,127 @@
+//! Tests of `embedded.rs`.
+
+use super::*;
+
+fn batch(text: &str) -> Batch {
+    Batch {
+        kind: Kind::Events,
+        source: "http".into(),
+        key: None,
+        events: 1,
+        payload: crate::journal::compress(text.as_bytes()),
+    }
+}
+
+fn texts(journal: &Journal) -> Result<Vec<String>, JournalError> {
+    let mut found = Vec::new();
+    journal.read_after(0, |stored| {
+        found.push(String::from_utf8(stored.text).unwrap());
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+fn at(micros: i64) -> Instant {
+    Instant::from_micros(micros)
+}
+
+/// A journal with three batches, closed.
+fn written(folder: &Path) -> PathBuf {
+    let mut journal = Journal::open(folder).unwrap();
+    for (number, text) in ["one", "two", "three"].into_iter().enumerate() {
+        journal.append(at(number as i64), [&batch(text)]).unwrap();
+    }
+    journal.file().to_owned()
+}
+
+fn reopen(file: &Path) -> Journal {
+    Journal::over(Connection::open(file).unwrap(), file.to_owned(), None).unwrap()
+}
+
+#[test]
+fn what_was_appended_is_read_back_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = reopen(&written(folder.path()));
+    assert_eq!(texts(&journal).unwrap(), ["one", "two", "three"]);
+    assert_eq!((journal.sequence(), journal.received()), (3, at(2)));
+}
+
+#[test]
+fn receive_times_never_go_backwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = reopen(&written(folder.path()));
+    journal.append(at(-5), [&batch("four")]).unwrap();
+    assert_eq!(journal.received(), at(2));
+}
+
+#[test]
+fn a_second_writer_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Journal::open(folder.path()).unwrap();
+    let refused = Journal::open(folder.path()).unwrap_err();
+    assert!(matches!(refused, JournalError::Busy { .. }), "{refused}");
+    assert!(refused.to_string().contains(&first.file().display().to_string()));
+    drop(first);
+    assert!(Journal::open(folder.path()).is_ok());
+}
+
+#[test]
+fn damage_in_the_middle_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = written(folder.path());
+    let connection = Connection::open(&file).unwrap();
+    connection.execute("UPDATE batches SET payload = zeroblob(12) WHERE sequence = 2", []).unwrap();
+    let error = texts(&reopen(&file)).unwrap_err().to_string();
+    assert!(error.contains("damaged at sequence 2: its checksum does not match"), "{error}");
+    assert!(error.contains(&file.display().to_string()));
+    connection.execute("DELETE FROM batches WHERE sequence = 2", []).unwrap();
+    let error = texts(&reopen(&file)).unwrap_err().to_string();
+    assert!(error.contains("damaged at sequence 2: it is missing, the next there is 3"), "{error}");
+}
+
+#[test]
+fn a_flipped_byte_in_the_file_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = written(folder.path());
+    let connection = Connection::open(&file).unwrap();
+    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    drop(connection);
+    let mut bytes = fs::read(&file).unwrap();
+    let needle = crate::journal::compress(b"two");
+    let place = bytes.windows(needle.len()).position(|window| window == needle).unwrap();
+    bytes[place + needle.len() - 1] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let error = texts(&reopen(&file)).unwrap_err().to_string();
+    assert!(error.contains("damaged at sequence 2"), "{error}");
+}
+
+#[test]
+fn a_torn_tail_is_tolerated() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(folder.path()).unwrap();
+    journal.append(at(0), [&batch("one")]).unwrap();
+    let whole = journal.bytes();
+    journal.append(at(1), [&batch("two")]).unwrap();
+    // As after a crash: the files as they are, the last write half there.
+    for name in ["fournines.db", "fournines.db-wal"] {
+        fs::copy(folder.path().join(name), copy.path().join(name)).unwrap();
+    }
+    let wal = copy.path().join("fournines.db-wal");
+    let main = fs::metadata(copy.path().join("fournines.db")).unwrap().len();
+    fs::File::options().write(true).open(&wal).unwrap().set_len(whole - main + 100).unwrap();
+    assert_eq!(texts(&reopen(&copy.path().join("fournines.db"))).unwrap(), ["one"]);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = reopen(&written(folder.path()));
+    journal.checkpoint(b"state at three", &mut []).unwrap();
+    journal.append(at(9), [&batch("four")]).unwrap();
+    journal.checkpoint(b"state at four", &mut []).unwrap();
+    journal.connection.execute("UPDATE checkpoints SET snapshot = zeroblob(9) WHERE sequence = 4", []).unwrap();
+    let found = journal.checkpoints().unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].sequence, &*found[0].snapshot), (3, &b"state at three"[..]));
+}
