@@ -1,6 +1,7 @@
 //! What the daemon says of itself: log lines and the metric registry, passed down, never global.
 
 use std::collections::BTreeSet;
+use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{
@@ -175,7 +176,10 @@ impl Make<'_> {
 /// When the level is not understood, or logging has begun before.
 pub fn log_to_stderr(format: LogFormat, level: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(level).map_err(|error| format!("log.level: {level:?}: {error}"))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => lines.with_target(false).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

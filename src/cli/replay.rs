@@ -194,12 +194,12 @@ impl Replay<'_> {
             match &effect.kind {
                 EffectKind::Fire(alert) => {
                     if self.firing.insert(alert.key.clone(), alert.clone()).is_none() {
-                        self.alerts.push(objects::alert(alert, None));
+                        self.alerts.push(objects::alert(alert, effect.at, None));
                     }
                 }
                 EffectKind::Resolve(alert, ended) => {
                     self.firing.remove(&alert.key);
-                    self.alerts.push(objects::alert(alert, Some(*ended)));
+                    self.alerts.push(objects::alert(alert, effect.at, Some(*ended)));
                 }
                 EffectKind::Record(_) => {}
             }

@@ -210,6 +210,10 @@ impl Engine {
     /// Works by another policy from now on. What is over keeps the level that it was given.
     fn adopt(&mut self, policy: &Policy, effects: &mut Vec<Effect>) {
         self.state.policy = policy.clone();
+        // What the catalogue no longer names is known by its events alone.
+        for service in &mut self.state.services {
+            service.facts = ServiceFacts::default();
+        }
         for (name, facts) in &policy.services {
             let place = self.place(name);
             self.state.services[place as usize].facts = facts.clone();

@@ -180,18 +180,21 @@ impl FromStr for Span {
     }
 }
 
-/// `4h`, `30m`, `1h 30m 5s`, `250ms`: what [`Span::from_str`] reads.
+/// `4h`, `1h 30m 5s`, `250ms`, `0s`: what [`Span::from_str`] reads.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 < 0 {
             write!(f, "-")?;
+        }
+        if self.0 == 0 {
+            return f.write_str("0s");
         }
         let mut rest = self.0.unsigned_abs();
         let mut first = true;
         for (unit, micros) in [("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1000), ("us", 1)] {
             let count = rest / micros;
             rest %= micros;
-            if count > 0 || (unit == "us" && first) {
+            if count > 0 {
                 write!(f, "{}{count}{unit}", if first { "" } else { " " })?;
                 first = false;
             }
@@ -277,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_span_is_written_as_it_is_read() {
-        for text in ["4h", "30m", "1h 30m 5s", "250ms", "7us", "0us"] {
+        for text in ["4h", "30m", "1h 30m 5s", "250ms", "7us", "0s"] {
             assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
         }
         assert_eq!("90m".parse::<Span>(), Ok(Span::from_mins(90)));

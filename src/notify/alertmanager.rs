@@ -123,7 +123,10 @@ impl Alertmanager {
         for messages in due.chunks(BATCH_MAX) {
             let posted: Vec<Posted> = messages.iter().map(|message| self.posted(message, now)).collect();
             self.post(&posted).await?;
-            if let Err(error) = self.outbox.accepted(self.place, messages, self.clock.now()) {
+            let (outbox, place, at, told) = (self.outbox.clone(), self.place, self.clock.now(), messages.to_vec());
+            // Writing it down may have to wait for the hall.
+            let written = tokio::task::spawn_blocking(move || outbox.accepted(place, &told, at)).await;
+            if let Ok(Err(error)) = written {
                 tracing::warn!(%error, "what a receiver accepted could not be written down; it may be told twice");
             }
         }

@@ -52,18 +52,16 @@ pub struct Outbox {
 
 #[derive(Debug)]
 struct Shared {
-    state: Mutex<State>,
+    entries: Mutex<Entries>,
+    /// Its own lock, taken without the other: the hall waits for the entries while it holds the database.
+    connection: Mutex<Connection>,
     /// Changes when there is something that receivers should hear of at once.
     news: watch::Sender<()>,
     receivers: Vec<String>,
     telemetry: Telemetry,
 }
 
-#[derive(Debug)]
-struct State {
-    entries: BTreeMap<AlertKey, Entry>,
-    connection: Connection,
-}
+type Entries = BTreeMap<AlertKey, Entry>;
 
 /// One alert on its way.
 #[derive(Clone, Debug)]
@@ -117,8 +115,10 @@ impl Outbox {
                 entries.insert(alert.key.clone(), Entry { alert, ended, since, told });
             }
         }
-        let state = Mutex::new(State { entries, connection });
-        Ok(Self { shared: Arc::new(Shared { state, news: watch::Sender::new(()), receivers, telemetry }) })
+        let (entries, connection) = (Mutex::new(entries), Mutex::new(connection));
+        Ok(Self {
+            shared: Arc::new(Shared { entries, connection, news: watch::Sender::new(()), receivers, telemetry }),
+        })
     }
 
     /// Ends the recovery at `now`: remembers what receivers were told before the restart. An alert that ended a
@@ -127,10 +127,10 @@ impl Outbox {
     /// # Errors
     /// When the database fails.
     pub fn recovered(&self, now: Instant, lapse: Span) -> rusqlite::Result<()> {
-        let mut state = self.lock();
         let mut known: BTreeMap<(String, i64), (Instant, bool, Instant)> = BTreeMap::new();
         {
-            let mut select = state.connection.prepare("SELECT receiver, alert, starts, resolved, at FROM told")?;
+            let connection = self.connection();
+            let mut select = connection.prepare("SELECT receiver, alert, starts, resolved, at FROM told")?;
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
                 let starts = Instant::from_micros(row.get(2)?);
@@ -138,7 +138,8 @@ impl Outbox {
                 known.insert((row.get(0)?, row.get(1)?), (starts, row.get(3)?, at));
             }
         }
-        for (key, entry) in &mut state.entries {
+        let mut entries = self.entries();
+        for (key, entry) in &mut *entries {
             for (receiver, told) in self.shared.receivers.iter().zip(&mut entry.told) {
                 let (starts, resolved, at) = match known.get(&(receiver.clone(), hash(key))) {
                     Some(&known) => known,
@@ -152,8 +153,8 @@ impl Outbox {
                 };
             }
         }
-        self.tidy(&mut state);
-        drop(state);
+        self.tidy(&mut entries);
+        drop(entries);
         self.shared.news.send_replace(());
         Ok(())
     }
@@ -165,9 +166,8 @@ impl Outbox {
 
     /// What the receiver should be told at `now`: what is new, and what fires and was last told `resend` ago.
     pub(super) fn due(&self, receiver: usize, now: Instant, resend: Span) -> Vec<Message> {
-        let mut state = self.lock();
         let mut due = Vec::new();
-        for entry in state.entries.values_mut() {
+        for entry in self.entries().values_mut() {
             let Some(told) = entry.told.get_mut(receiver) else { continue };
             let (send, news) = match (entry.ended, told.firing_at) {
                 (Some(_), _) => (told.tried && !told.resolved, true),
@@ -194,22 +194,11 @@ impl Outbox {
     /// # Errors
     /// When that could not be written down; it is remembered for as long as the process lives.
     pub(super) fn accepted(&self, receiver: usize, messages: &[Message], now: Instant) -> rusqlite::Result<()> {
-        let mut state = self.lock();
-        let State { entries, connection } = &mut *state;
-        let transaction = connection.transaction()?;
+        let mut entries = self.entries();
         for message in messages {
             if message.news && message.ended.is_none() {
                 self.shared.telemetry.event_to_alert_seconds.observe(now.since(message.since).as_secs_f64());
             }
-            transaction.prepare_cached("INSERT OR REPLACE INTO told VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(
-                params![
-                    self.shared.receivers[receiver],
-                    hash(&message.alert.key),
-                    message.alert.starts.as_micros(),
-                    message.ended.is_some(),
-                    now.as_micros()
-                ],
-            )?;
             let Some(entry) = entries.get_mut(&message.alert.key) else { continue };
             // It may have begun anew, or ended, while the message was under way.
             if entry.alert.starts == message.alert.starts
@@ -221,43 +210,59 @@ impl Outbox {
                 }
             }
         }
-        transaction.commit()?;
-        self.tidy(&mut state);
-        Ok(())
+        self.tidy(&mut entries);
+        drop(entries);
+        let mut connection = self.connection();
+        let transaction = connection.transaction()?;
+        for message in messages {
+            transaction.prepare_cached("INSERT OR REPLACE INTO told VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(
+                params![
+                    self.shared.receivers[receiver],
+                    hash(&message.alert.key),
+                    message.alert.starts.as_micros(),
+                    message.ended.is_some(),
+                    now.as_micros()
+                ],
+            )?;
+        }
+        transaction.commit()
     }
 
     /// Forgets what is over and needs no more telling.
-    fn tidy(&self, state: &mut State) {
-        state
-            .entries
+    fn tidy(&self, entries: &mut Entries) {
+        entries
             .retain(|_, entry| entry.ended.is_none() || entry.told.iter().any(|told| told.tried && !told.resolved));
-        let firing = state.entries.values().filter(|entry| entry.ended.is_none()).count();
+        let firing = entries.values().filter(|entry| entry.ended.is_none()).count();
         self.shared.telemetry.alerts_firing.set(i64::try_from(firing).unwrap_or(i64::MAX));
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.shared.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.shared.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Outlet for Outbox {
     fn take(&mut self, effects: &[Effect]) {
-        let mut state = self.lock();
+        let mut entries = self.entries();
         let mut news = false;
         for effect in effects {
             match &effect.kind {
-                EffectKind::Fire(alert) => match state.entries.get_mut(&alert.key) {
+                EffectKind::Fire(alert) => match entries.get_mut(&alert.key) {
                     // It fires on; what changed of it is told with the next resend.
                     Some(entry) if entry.ended.is_none() => entry.alert = alert.clone(),
                     _ => {
                         let told = vec![Told::default(); self.shared.receivers.len()];
                         let entry = Entry { alert: alert.clone(), ended: None, since: effect.at, told };
-                        state.entries.insert(alert.key.clone(), entry);
+                        entries.insert(alert.key.clone(), entry);
                         news = true;
                     }
                 },
                 EffectKind::Resolve(alert, ended) => {
-                    if let Some(entry) = state.entries.get_mut(&alert.key) {
+                    if let Some(entry) = entries.get_mut(&alert.key) {
                         entry.alert = alert.clone();
                         entry.ended = Some(*ended);
                         entry.since = effect.at;
@@ -268,23 +273,23 @@ impl Outlet for Outbox {
             }
         }
         if news {
-            self.tidy(&mut state);
-            drop(state);
+            self.tidy(&mut entries);
+            drop(entries);
             self.shared.news.send_replace(());
         }
     }
 
     fn write(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-        let state = self.lock();
+        let entries = self.entries();
         transaction.execute("DELETE FROM outbox", [])?;
         let mut insert = transaction.prepare_cached("INSERT INTO outbox VALUES (?1, ?2, ?3)")?;
-        for entry in state.entries.values() {
+        for entry in entries.values() {
             // Writing into memory cannot fail.
             let alert = borsh::to_vec(&entry.alert).unwrap_or_default();
             insert.execute(params![alert, entry.ended.map(Instant::as_micros), entry.since.as_micros()])?;
         }
         // What happened before this checkpoint is not replayed, so nobody asks for it again.
-        let kept: BTreeMap<i64, ()> = state.entries.keys().map(|key| (hash(key), ())).collect();
+        let kept: BTreeMap<i64, ()> = entries.keys().map(|key| (hash(key), ())).collect();
         let mut gone = Vec::new();
         let mut select = transaction.prepare_cached("SELECT DISTINCT alert FROM told")?;
         let mut rows = select.query([])?;

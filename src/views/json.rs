@@ -140,13 +140,13 @@ pub fn incident(incident: &Incident, at: Instant) -> Value {
     })
 }
 
-/// A change of an alert: that it fires, or with `ended` that it is over.
+/// A change of an alert at `at`: that it fires, or with `ended` that it is over.
 #[must_use]
-pub fn alert(alert: &Alert, ended: Option<Instant>) -> Value {
+pub fn alert(alert: &Alert, at: Instant, ended: Option<Instant>) -> Value {
     let labels: Map<String, Value> =
         alert.key.labels().into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect();
     json!({
-        "at": ended.unwrap_or(alert.starts).to_string(),
+        "at": at.to_string(),
         "status": if ended.is_some() { "resolved" } else { "firing" },
         "labels": labels,
         "annotations": {
@@ -154,5 +154,7 @@ pub fn alert(alert: &Alert, ended: Option<Instant>) -> Value {
             "users": alert.facts.users.map(|users| users.to_string()),
             "because": alert.facts.because,
         },
+        "starts": alert.starts.to_string(),
+        "ends": ended.map(|ended| ended.to_string()),
     })
 }
