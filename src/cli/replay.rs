@@ -1,14 +1,14 @@
 //! `fournines replay`: the same engine over recorded events, offline, as fast as it goes.
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::send::progress;
+use super::send::{open, progress};
 use super::table::table;
 use super::{Failure, settings};
 use crate::daemon::decode_stored;
@@ -131,12 +131,7 @@ impl Replay<'_> {
     fn file(&mut self, path: &Path, bar: &ProgressBar) -> Result<(), Failure> {
         let name = path.display().to_string();
         let failed = |error: std::io::Error| Failure::Failed(format!("{name}: {error}"));
-        let input: Box<dyn Read> = if path == Path::new("-") {
-            Box::new(std::io::stdin().lock())
-        } else {
-            Box::new(std::fs::File::open(path).map_err(failed)?)
-        };
-        let mut input = BufReader::new(input);
+        let mut input = open(path).map_err(failed)?;
         let gate = Gate::past(name.as_str().into());
         let mut piece = Vec::new();
         let mut line = 0;

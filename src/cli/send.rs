@@ -55,12 +55,7 @@ fn read_token(path: &Path) -> Result<String, Failure> {
 async fn send_file(poster: &Poster, path: &Path, bar: &ProgressBar, total: &mut Answer) -> Result<(), Failure> {
     let name = path.display();
     let failed = |error: std::io::Error| Failure::Failed(format!("{name}: {error}"));
-    let input: Box<dyn Read> = if path == Path::new("-") {
-        Box::new(std::io::stdin().lock())
-    } else {
-        Box::new(std::fs::File::open(path).map_err(failed)?)
-    };
-    let mut input = BufReader::new(input);
+    let mut input = open(path).map_err(failed)?;
     let mut first_line = 1;
     loop {
         let mut body = Vec::with_capacity(BODY_BYTES);
@@ -89,6 +84,16 @@ async fn send_file(poster: &Poster, path: &Path, bar: &ProgressBar, total: &mut 
         total.rejected_total += answer.rejected_total;
         first_line += lines;
     }
+}
+
+/// A file to read, or with `-` standard input.
+pub(super) fn open(path: &Path) -> std::io::Result<BufReader<Box<dyn Read>>> {
+    let input: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(std::io::stdin().lock())
+    } else {
+        Box::new(std::fs::File::open(path)?)
+    };
+    Ok(BufReader::new(input))
 }
 
 /// A progress bar over the bytes of all files; hidden when nobody looks.
