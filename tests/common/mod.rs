@@ -1,0 +1,172 @@
+//! What integration tests share: servers on free loopback ports that end with the test, and waiting.
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long anything may take before the test gives up: these machines are noisy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server that this test started. It is killed, by its own process id, when the test is done with it.
+pub(crate) struct Server {
+    child: Child,
+    log: PathBuf,
+    /// Where it listens.
+    pub(crate) url: String,
+}
+
+impl Server {
+    /// Starts a program and waits until `ready` below its address answers 200.
+    pub(crate) fn start(mut command: Command, port: u16, ready: &str, log: &Path, package: &str) -> Self {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::options().create(true).append(true).open(log).unwrap())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program} cannot be started ({error}): install {package}"));
+        let mut server = Self { child, log: log.to_owned(), url: format!("http://127.0.0.1:{port}") };
+        let begun = Instant::now();
+        while status(&format!("{}{ready}", server.url)) != Some(200) {
+            let ended = server.child.try_wait().unwrap();
+            assert!(ended.is_none() && begun.elapsed() < PATIENCE, "{program} did not start:\n{}", server.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        server
+    }
+
+    /// What it wrote to standard error so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Asks it to stop, and waits until it did.
+    pub(crate) fn stop(mut self) {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(asked.success());
+        let ended = self.child.wait().unwrap();
+        assert!(ended.success(), "it ended with {ended}:\n{}", self.log());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The daemon under a configuration, on `port`, its storage in `folder`.
+pub(crate) fn fournines(folder: &Path, port: u16, settings: &str) -> Server {
+    let file = folder.join("fournines.toml");
+    std::fs::write(&file, settings).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fournines"));
+    command.args(["serve", "-c"]).arg(&file);
+    command.env("FOURNINES__SERVER__LISTEN", format!("127.0.0.1:{port}"));
+    command.env("FOURNINES__STORAGE__PATH", folder.join("data"));
+    Server::start(command, port, "/readyz", &folder.join("fournines.log"), "nothing: it is this crate's")
+}
+
+/// A real Alertmanager that tells nobody.
+pub(crate) fn alertmanager(folder: &Path, port: u16) -> Server {
+    let file = folder.join("alertmanager.yml");
+    std::fs::write(&file, "route: {receiver: none, group_wait: 1s}\nreceivers: [{name: none}]\n").unwrap();
+    let mut command = Command::new("prometheus-alertmanager");
+    command
+        .arg(format!("--config.file={}", file.display()))
+        .arg(format!("--storage.path={}", folder.join("alertmanager").display()))
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .arg("--cluster.listen-address=");
+    Server::start(
+        command,
+        port,
+        "/-/ready",
+        &folder.join("alertmanager.log"),
+        "the package prometheus-alertmanager",
+    )
+}
+
+/// A real Prometheus that scrapes the daemon every second.
+pub(crate) fn prometheus(folder: &Path, daemon_port: u16) -> Server {
+    let file = folder.join("prometheus.yml");
+    let scrape = format!(
+        "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: fournines\n  static_configs:\n  - targets: ['127.0.0.1:{daemon_port}']\n"
+    );
+    std::fs::write(&file, scrape).unwrap();
+    let port = free_port();
+    let mut command = Command::new("prometheus");
+    command
+        .arg(format!("--config.file={}", file.display()))
+        .arg(format!("--storage.tsdb.path={}", folder.join("prometheus").display()))
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"));
+    Server::start(command, port, "/-/ready", &folder.join("prometheus.log"), "the package prometheus")
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    fournines::tls::install();
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+fn status(url: &str) -> Option<u16> {
+    block_on(async { Some(reqwest::get(url).await.ok()?.status().as_u16()) })
+}
+
+/// The JSON at `url`.
+pub(crate) fn get(url: &str) -> Value {
+    block_on(async {
+        let response = reqwest::get(url).await.unwrap();
+        let status = response.status();
+        let text = response.text().await.unwrap();
+        assert!(status.is_success(), "{url}: {status}: {text}");
+        serde_json::from_str(&text).unwrap()
+    })
+}
+
+/// Posts lines of events, all of which must be good.
+pub(crate) fn post(daemon: &Server, lines: &str) -> Value {
+    block_on(async {
+        let request = reqwest::Client::new().post(format!("{}/api/v1/events", daemon.url));
+        let request = request.header("content-type", "application/x-ndjson").body(lines.to_owned());
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
+        assert_eq!(answer["rejected_total"], 0, "{answer}");
+        answer
+    })
+}
+
+/// Every series that a query gives: its labels and its value.
+pub(crate) fn query(prometheus: &Server, promql: &str) -> Vec<(Value, f64)> {
+    let mut url: reqwest::Url = format!("{}/api/v1/query", prometheus.url).parse().unwrap();
+    url.query_pairs_mut().append_pair("query", promql);
+    let answer = get(url.as_str());
+    let results = answer["data"]["result"].as_array().unwrap_or_else(|| panic!("{promql}: {answer}"));
+    // A scalar is one value; a vector has one a series.
+    if answer["data"]["resultType"] == "scalar" {
+        return vec![(Value::Null, results[1].as_str().unwrap().parse().unwrap())];
+    }
+    results
+        .iter()
+        .map(|series| (series["metric"].clone(), series["value"][1].as_str().unwrap().parse().unwrap()))
+        .collect()
+}
+
+/// Waits until `seen` gives something, and says `what` was waited for when it never does.
+pub(crate) fn until<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = seen() {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} for this: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
