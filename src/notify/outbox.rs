@@ -4,6 +4,7 @@
 //! durable fact, written only after the receiver accepted it; losing one only means that it is told again.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, Transaction, params};
@@ -55,6 +56,8 @@ struct Shared {
     entries: Mutex<Entries>,
     /// Its own lock, taken without the other: the hall waits for the entries while it holds the database.
     connection: Mutex<Connection>,
+    /// While the journal is read back nobody knows yet who was told what, so nothing may be forgotten.
+    recovering: AtomicBool,
     /// Changes when there is something that receivers should hear of at once.
     news: watch::Sender<()>,
     receivers: Vec<String>,
@@ -84,6 +87,13 @@ struct Told {
     firing_at: Option<Instant>,
     /// It accepted that the alert is over.
     resolved: bool,
+}
+
+impl Told {
+    /// What is to be told of an alert that fires again.
+    const fn anew(&self) -> Self {
+        Self { tried: self.tried && !self.resolved, firing_at: None, resolved: false }
+    }
 }
 
 /// One thing to tell a receiver now.
@@ -117,7 +127,14 @@ impl Outbox {
         }
         let (entries, connection) = (Mutex::new(entries), Mutex::new(connection));
         Ok(Self {
-            shared: Arc::new(Shared { entries, connection, news: watch::Sender::new(()), receivers, telemetry }),
+            shared: Arc::new(Shared {
+                entries,
+                connection,
+                recovering: AtomicBool::new(true),
+                news: watch::Sender::new(()),
+                receivers,
+                telemetry,
+            }),
         })
     }
 
@@ -147,12 +164,14 @@ impl Outbox {
                 };
                 let same = starts == entry.alert.starts;
                 *told = Told {
-                    tried: same || now.since(entry.since) < lapse,
+                    // Told that it fires, and of no end: whichever time it fired, its end is owed.
+                    tried: same || starts > Instant::MIN && !resolved || now.since(entry.since) < lapse,
                     firing_at: (same && !resolved).then_some(at),
                     resolved: same && resolved && entry.ended.is_some(),
                 };
             }
         }
+        self.shared.recovering.store(false, Ordering::Release);
         self.tidy(&mut entries);
         drop(entries);
         self.shared.news.send_replace(());
@@ -230,6 +249,9 @@ impl Outbox {
 
     /// Forgets what is over and needs no more telling.
     fn tidy(&self, entries: &mut Entries) {
+        if self.shared.recovering.load(Ordering::Acquire) {
+            return;
+        }
         entries
             .retain(|_, entry| entry.ended.is_none() || entry.told.iter().any(|told| told.tried && !told.resolved));
         let firing = entries.values().filter(|entry| entry.ended.is_none()).count();
@@ -254,8 +276,12 @@ impl Outlet for Outbox {
                 EffectKind::Fire(alert) => match entries.get_mut(&alert.key) {
                     // It fires on; what changed of it is told with the next resend.
                     Some(entry) if entry.ended.is_none() => entry.alert = alert.clone(),
-                    _ => {
-                        let told = vec![Told::default(); self.shared.receivers.len()];
+                    known => {
+                        // A receiver that was told of it before and not yet of its end must still be told that.
+                        let told = match known {
+                            Some(before) => before.told.iter().map(Told::anew).collect(),
+                            None => vec![Told::default(); self.shared.receivers.len()],
+                        };
                         let entry = Entry { alert: alert.clone(), ended: None, since: effect.at, told };
                         entries.insert(alert.key.clone(), entry);
                         news = true;
