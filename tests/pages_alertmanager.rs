@@ -1,6 +1,5 @@
 //! A recorded stream goes in; a real Prometheus sees the figures, a real Alertmanager holds the pages of each level.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(clippy::disallowed_methods, reason = "a test waits on the real clock")]
 
 mod common;
 

@@ -87,6 +87,15 @@ impl Figures {
         let spent = i128::from(Ratio::WHOLE) * i128::from(self.downtime.as_micros());
         (budget > 0).then(|| (budget - spent) as f64 / budget as f64)
     }
+
+    /// How many times as fast as the target allows the budget is spent; absent when there is none to spend (SRE
+    /// workbook, chapter 5).
+    #[must_use]
+    pub fn burn_rate(&self, target: Ratio) -> Option<f64> {
+        let budget = i128::from(Ratio::WHOLE - target.parts()) * i128::from(self.observed.as_micros());
+        let spent = i128::from(Ratio::WHOLE) * i128::from(self.downtime.as_micros());
+        (budget > 0).then(|| spent as f64 / budget as f64)
+    }
 }
 
 fn ratio(part: Span, whole: Span) -> Option<f64> {
@@ -116,5 +125,7 @@ mod tests {
         assert!(figures.availability().unwrap() < 0.9999);
         assert_eq!(figures.availability_percent().unwrap(), "99.9899");
         assert!(figures.budget_remaining_ratio(target).unwrap() < 0.0);
+        assert!(figures.burn_rate(target).unwrap() > 1.0);
+        assert_eq!(figures.burn_rate(Ratio::new(1.0).unwrap()), None);
     }
 }

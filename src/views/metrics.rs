@@ -115,6 +115,10 @@ fn services(engine: &Engine, at: Instant, services_max: usize) -> Vec<MetricFami
         "fournines_service_error_budget_remaining_ratio",
         "The share of the window's error budget that is left; negative when overspent.",
     );
+    let mut burn = Family::gauge(
+        "fournines_service_burn_rate",
+        "How many times as fast as the target allows the error budget was spent in the rolling window.",
+    );
     let mut mttr = Family::gauge(
         "fournines_service_mttr_seconds",
         "Mean time to repair of the outages that ended in the rolling window; absent when none did.",
@@ -136,6 +140,9 @@ fn services(engine: &Engine, at: Instant, services_max: usize) -> Vec<MetricFami
             if let Some(value) = target.and_then(|target| figures.budget_remaining_ratio(target)) {
                 budget.push(&labels, value);
             }
+            if let Some(value) = target.and_then(|target| figures.burn_rate(target)) {
+                burn.push(&labels, value);
+            }
             if let Some(value) = figures.mttr_seconds() {
                 mttr.push(&labels, value);
             }
@@ -146,7 +153,7 @@ fn services(engine: &Engine, at: Instant, services_max: usize) -> Vec<MetricFami
     known.push(&[], count as f64);
     let mut left_out = Family::gauge("fournines_services_left_out", "Services without series of their own.");
     left_out.push(&[], count.saturating_sub(services_max) as f64);
-    [up, availability, downtime, budget, mttr, known, left_out].into_iter().filter_map(Family::done).collect()
+    [up, availability, downtime, budget, burn, mttr, known, left_out].into_iter().filter_map(Family::done).collect()
 }
 
 fn incidents(engine: &Engine) -> Vec<MetricFamily> {

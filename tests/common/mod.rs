@@ -5,12 +5,13 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use fournines::clock::Stopwatch;
 use serde_json::Value;
 
 /// How long anything may take before the test gives up: these machines are noisy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE_SECONDS: f64 = 60.0;
 
 /// A server that this test started. It is killed, by its own process id, when the test is done with it.
 pub(crate) struct Server {
@@ -31,10 +32,14 @@ impl Server {
             .spawn()
             .unwrap_or_else(|error| panic!("{program} cannot be started ({error}): install {package}"));
         let mut server = Self { child, log: log.to_owned(), url: format!("http://127.0.0.1:{port}") };
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         while status(&format!("{}{ready}", server.url)) != Some(200) {
             let ended = server.child.try_wait().unwrap();
-            assert!(ended.is_none() && begun.elapsed() < PATIENCE, "{program} did not start:\n{}", server.log());
+            assert!(
+                ended.is_none() && begun.seconds() < PATIENCE_SECONDS,
+                "{program} did not start:\n{}",
+                server.log()
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
         server
@@ -161,12 +166,12 @@ pub(crate) fn query(prometheus: &Server, promql: &str) -> Vec<(Value, f64)> {
 
 /// Waits until `seen` gives something, and says `what` was waited for when it never does.
 pub(crate) fn until<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     loop {
         if let Some(found) = seen() {
             return found;
         }
-        assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} for this: {what}");
+        assert!(begun.seconds() < PATIENCE_SECONDS, "waited {PATIENCE_SECONDS} s for this: {what}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }
