@@ -394,3 +394,19 @@ fn a_mark_ahead_of_now_does_not_make_what_is_watched_forgotten() {
     day.until("10:12");
     assert_eq!(day.incidents().len(), 2);
 }
+
+#[test]
+fn an_interruption_that_was_confirmed_to_be_over_stays_apart_from_the_next() {
+    let mut day = Day::new();
+    day.say("10:00", "outage.started", r#","outage":"a""#);
+    // Its first outage turns out to have begun earlier, so its id is not the one that its start would give.
+    day.hear("10:01", "09:59", "outage.started", r#","outage":"b""#);
+    day.say("10:05", "outage.ended", r#","outage":"a""#);
+    day.say("10:05", "outage.ended", r#","outage":"b""#);
+    day.say("10:06", "repair.verified", "");
+    day.say("10:07", "outage.started", r#","outage":"c""#);
+    day.effects.clear();
+    day.say("10:20", "outage.started", r#","outage":"d""#);
+    assert_eq!(day.incidents().len(), 2);
+    assert_eq!(day.incidents()[0].restored, Some(at("10:05")));
+}

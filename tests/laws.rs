@@ -9,6 +9,7 @@ use fournines::engine::{Engine, Input};
 use fournines::ingest::decode::{Gate, Layout, decode};
 use fournines::model::effect::Effect;
 use fournines::model::figures::{Figures, State};
+use fournines::model::incident::Status;
 use fournines::model::level::{Condition, LevelRules, Ratio, Rule};
 use fournines::model::policy::Policy;
 use fournines::model::service::{ServiceFacts, ServiceName};
@@ -399,6 +400,11 @@ proptest! {
             let down = view.state(at(HORIZON)) == State::Down;
             let open = view.incidents().filter(|incident| incident.status.is_open()).count();
             prop_assert_eq!(open, usize::from(down));
+            let own: Vec<_> = view.incidents().filter(|i| !matches!(i.status, Status::Merged | Status::Withdrawn)).collect();
+            for pair in own.windows(2) {
+                let apart = pair[0].restored.is_some_and(|end| end < pair[1].started);
+                prop_assert!(apart, "two incidents for one interruption: {:?}", pair);
+            }
             for incident in view.incidents() {
                 let quiet = incident.restored.is_some_and(|end| end.plus(Span::from_mins(10)) <= at(HORIZON));
                 prop_assert!(!quiet || !incident.is_live(), "watched for too long: {:?}", incident);

@@ -53,8 +53,7 @@ pub(super) fn settle(
 ) -> Deadlines {
     // What lies ahead of now takes effect when its time comes; what is live is always looked at.
     let from = from.min(cx.now);
-    let mut open = candidates(history, from, cx.policy.reopen);
-    let region = open.iter().map(|&i| history.incidents[i].incident.started).fold(from, Instant::min);
+    let (mut open, region) = candidates(history, from, cx.policy.reopen);
     let groups = groups(history, region, cx);
     let mut live = None;
     for group in &groups {
@@ -91,20 +90,23 @@ pub(super) fn settle(
     deadlines
 }
 
-/// The incidents that a change at `from` may touch.
-fn candidates(history: &History, from: Instant, reopen: Span) -> Vec<usize> {
+/// The incidents that a change at `from` may touch, and when the first of them began. One that ended a short while
+/// before another is near enough to become part of it, and so on back.
+fn candidates(history: &History, from: Instant, reopen: Span) -> (Vec<usize>, Instant) {
     let mut found = Vec::new();
+    let mut region = from;
     for (i, tracked) in history.incidents.iter().enumerate().rev() {
         let incident = &tracked.incident;
         if matches!(incident.status, Status::Merged | Status::Withdrawn) {
             continue;
         }
-        if incident.restored.is_some_and(|end| end.plus(reopen) < from) {
+        if incident.restored.is_some_and(|end| end.plus(reopen) < region) {
             break;
         }
+        region = region.min(incident.started);
         found.push(i);
     }
-    found
+    (found, region)
 }
 
 /// The interruptions from `region` on, as they stand now: stretches less than `reopen` apart, unless an operator
