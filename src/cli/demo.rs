@@ -33,9 +33,6 @@ pub(super) struct Arguments {
     /// Where to listen; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:9940")]
     listen: SocketAddr,
-    /// An Alertmanager to page, such as http://127.0.0.1:9093
-    #[arg(long, value_name = "URL")]
-    alertmanager: Option<String>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -68,7 +65,6 @@ fn settings(arguments: &Arguments, folder: &Path, catalog: PathBuf) -> Result<Se
     }
     settings.server.listen = arguments.listen;
     settings.storage.path = folder.join("data");
-    settings.alerting.alertmanagers.extend(arguments.alertmanager.clone());
     Ok(settings)
 }
 

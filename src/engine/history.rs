@@ -38,14 +38,13 @@ impl History {
     /// Takes in a mark of an outage. Returns the instant from which things may have changed, or `None` when
     /// nothing new was said.
     pub(super) fn mark(&mut self, key: &str, at: Instant, said: Said) -> Option<Instant> {
+        let known = self.marks.knows(key);
         let at = self.marks.add(key, at, said)?;
-        // Pairing is unaffected before the start of the outage of this key that `at` may fall into.
-        let from = self
-            .outages
-            .iter()
-            .rev()
-            .find(|outage| *outage.key == *key && outage.start <= at)
-            .map_or(at, |outage| outage.start);
+        // Pairing is unaffected before the start of the outage of this key that `at` may fall into. Most keys are
+        // new and have none; looking for it would go through all outages.
+        let before = |outage: &&Outage| *outage.key == *key && outage.start <= at;
+        let into = if known { self.outages.iter().rev().find(before) } else { None };
+        let from = into.map_or(at, |outage| outage.start);
         self.pair_again(key, from);
         Some(from)
     }

@@ -94,6 +94,11 @@ impl Said {
 }
 
 impl Marks {
+    /// Whether anything was said of `key`.
+    pub(super) fn knows(&self, key: &str) -> bool {
+        self.by_key.contains_key(key)
+    }
+
     /// Adds a mark. Returns the instant from which the outages of `key` have to be paired again, or `None` when
     /// nothing new was said.
     pub(super) fn add(&mut self, key: &str, at: Instant, said: Said) -> Option<Instant> {

@@ -42,7 +42,12 @@ pub(super) fn description(alert: &Alert, ended: Option<Instant>, language: Langu
         });
     }
     if let Some(detail) = &facts.detail {
-        parts.push(detail.to_string());
+        let ends = detail.ends_with(['.', '!', '?', '。']);
+        parts.push(if ends {
+            detail.to_string()
+        } else {
+            format!("{detail}{}", if english { "." } else { "。" })
+        });
     }
     parts.push(if english { format!("Why: {}.", facts.because) } else { format!("依据：{}。", facts.because) });
     match (&facts.acknowledged_by, ended, facts.quiet_since) {
