@@ -252,7 +252,10 @@ fn recover(
     if known.as_deref() != Some(record.as_bytes()) {
         pipeline.adopt(settings.policy.clone(), &record)?;
     }
-    outbox.recovered(clock.now(), Alertmanager::lease(settings.alerting.resend_interval)).map_err(tables)?;
+    let lapse = Alertmanager::lease(settings.alerting.resend_interval);
+    let firing = engine.read().unwrap_or_else(PoisonError::into_inner);
+    outbox.recovered(clock.now(), lapse, firing.alerts()).map_err(tables)?;
+    drop(firing);
     Ok((pipeline, outbox))
 }
 

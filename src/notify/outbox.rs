@@ -138,12 +138,18 @@ impl Outbox {
         })
     }
 
-    /// Ends the recovery at `now`: remembers what receivers were told before the restart. An alert that ended a
-    /// short while ago may have been told to a receiver just before the crash, so its end is told in any case.
+    /// Ends the recovery at `now`: what fires is what the engine says, and receivers were told what is written
+    /// down. An alert that ended a short while ago may have been told to a receiver just before the crash, so its
+    /// end is told in any case.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn recovered(&self, now: Instant, lapse: Span) -> rusqlite::Result<()> {
+    pub fn recovered<'a>(
+        &self,
+        now: Instant,
+        lapse: Span,
+        firing: impl Iterator<Item = &'a Alert>,
+    ) -> rusqlite::Result<()> {
         let mut known: BTreeMap<(String, i64), (Instant, bool, Instant)> = BTreeMap::new();
         {
             let connection = self.connection();
@@ -156,6 +162,7 @@ impl Outbox {
             }
         }
         let mut entries = self.entries();
+        self.agree(&mut entries, firing, now);
         for (key, entry) in &mut *entries {
             for (receiver, told) in self.shared.receivers.iter().zip(&mut entry.told) {
                 let (starts, resolved, at) = match known.get(&(receiver.clone(), hash(key))) {
@@ -176,6 +183,23 @@ impl Outbox {
         drop(entries);
         self.shared.news.send_replace(());
         Ok(())
+    }
+
+    /// Makes what fires here what fires in the engine: a version that judges otherwise read the journal back.
+    fn agree<'a>(&self, entries: &mut Entries, firing: impl Iterator<Item = &'a Alert>, now: Instant) {
+        let firing: BTreeMap<&AlertKey, &Alert> = firing.map(|alert| (&alert.key, alert)).collect();
+        for (key, entry) in &mut *entries {
+            if entry.ended.is_none() && !firing.contains_key(key) {
+                entry.ended = Some(now.max(entry.alert.starts));
+                entry.since = now;
+            }
+        }
+        for (key, &alert) in &firing {
+            if entries.get(*key).is_none_or(|entry| entry.ended.is_some()) {
+                let told = vec![Told::default(); self.shared.receivers.len()];
+                entries.insert((*key).clone(), Entry { alert: alert.clone(), ended: None, since: now, told });
+            }
+        }
     }
 
     /// Changes whenever there is something that should be told at once.
@@ -334,4 +358,124 @@ impl Outlet for Outbox {
 
 fn hash(key: &AlertKey) -> i64 {
     xxh3_64(&borsh::to_vec(key).unwrap_or_default()).cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::alert::{AlertFacts, AlertName};
+    use crate::model::effect::Reason;
+    use crate::model::incident::IncidentId;
+    use crate::model::level::Level;
+    use crate::model::service::ServiceName;
+
+    const RESEND: Span = Span::from_mins(1);
+    const LAPSE: Span = Span::from_mins(4);
+
+    fn at(minutes: i64) -> Instant {
+        Instant::from_micros(0).plus(Span::from_mins(minutes))
+    }
+
+    fn alert(incident: u64, starts: i64) -> Alert {
+        let key = AlertKey {
+            name: AlertName::ServiceInterruption,
+            incident: IncidentId(incident),
+            level: Level::Third,
+            scope: ServiceName::new("s").unwrap(),
+            region: String::new(),
+        };
+        let facts = AlertFacts {
+            started: at(starts),
+            users: None,
+            users_estimated: false,
+            next_level: None,
+            quiet_since: None,
+            acknowledged_by: None,
+            because: String::new(),
+            detail: None,
+        };
+        Alert { key, starts: at(starts), facts }
+    }
+
+    fn fire(alert: &Alert, when: i64) -> Effect {
+        Effect { at: at(when), reason: Reason::Opened, kind: EffectKind::Fire(alert.clone()) }
+    }
+
+    fn resolve(alert: &Alert, when: i64) -> Effect {
+        Effect { at: at(when), reason: Reason::Verified, kind: EffectKind::Resolve(alert.clone(), at(when)) }
+    }
+
+    fn load(file: &std::path::Path) -> Outbox {
+        let connection = Connection::open(file).unwrap();
+        prepare(&connection).unwrap();
+        Outbox::load(connection, vec!["r".to_owned()], Telemetry::new().unwrap()).unwrap()
+    }
+
+    fn outbox() -> (tempfile::TempDir, Outbox) {
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = load(&folder.path().join("db"));
+        outbox.recovered(at(0), LAPSE, std::iter::empty()).unwrap();
+        (folder, outbox)
+    }
+
+    /// What is due at `when`, as incident and whether it is over; all of it is accepted.
+    fn told(outbox: &Outbox, when: i64) -> Vec<(u64, bool)> {
+        let due = outbox.due(0, at(when), RESEND);
+        outbox.accepted(0, &due, at(when)).unwrap();
+        due.iter().map(|message| (message.alert.key.incident.0, message.ended.is_some())).collect()
+    }
+
+    #[test]
+    fn what_fires_is_told_at_once_and_again_until_its_end_is() {
+        let (_folder, mut outbox) = outbox();
+        outbox.take(&[fire(&alert(1, 0), 0)]);
+        assert_eq!(told(&outbox, 0), [(1, false)]);
+        assert_eq!(told(&outbox, 0), []);
+        assert_eq!(told(&outbox, 1), [(1, false)]);
+        outbox.take(&[resolve(&alert(1, 0), 1)]);
+        assert_eq!(told(&outbox, 1), [(1, true)]);
+        assert_eq!(told(&outbox, 9), []);
+    }
+
+    #[test]
+    fn what_was_over_before_anybody_was_told_is_not_told_at_all() {
+        let (_folder, mut outbox) = outbox();
+        outbox.take(&[fire(&alert(1, 0), 0), resolve(&alert(1, 0), 0)]);
+        assert_eq!(told(&outbox, 0), []);
+    }
+
+    #[test]
+    fn an_end_that_nobody_takes_is_given_up_in_the_end() {
+        let (_folder, mut outbox) = outbox();
+        outbox.take(&[fire(&alert(1, 0), 0)]);
+        assert_eq!(told(&outbox, 0), [(1, false)]);
+        outbox.take(&[resolve(&alert(1, 0), 1)]);
+        assert_eq!(outbox.due(0, at(60), RESEND).len(), 1);
+        assert_eq!(outbox.due(0, at(62), RESEND).len(), 0);
+    }
+
+    #[test]
+    fn one_that_fires_again_and_ends_unheard_still_has_its_first_end_told() {
+        let (_folder, mut outbox) = outbox();
+        outbox.take(&[fire(&alert(1, 0), 0)]);
+        assert_eq!(told(&outbox, 0), [(1, false)]);
+        outbox.take(&[resolve(&alert(1, 0), 1), fire(&alert(1, 1), 1), resolve(&alert(1, 1), 1)]);
+        assert_eq!(told(&outbox, 1), [(1, true)]);
+    }
+
+    #[test]
+    fn after_a_restart_nobody_is_told_twice_and_what_fires_is_what_the_engine_says() {
+        let (folder, mut before) = outbox();
+        let (known, wrong, missed) = (alert(1, 0), alert(2, 0), alert(3, 0));
+        before.take(&[fire(&known, 0), fire(&wrong, 0)]);
+        assert_eq!(told(&before, 0), [(1, false), (2, false)]);
+        let mut connection = Connection::open(folder.path().join("db")).unwrap();
+        let checkpoint = connection.transaction().unwrap();
+        before.write(&checkpoint).unwrap();
+        checkpoint.commit().unwrap();
+        drop(before);
+        let after = load(&folder.path().join("db"));
+        after.recovered(at(0), LAPSE, [&known, &missed].into_iter()).unwrap();
+        assert_eq!(told(&after, 0), [(2, true), (3, false)]);
+    }
 }

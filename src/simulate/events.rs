@@ -185,24 +185,7 @@ mod tests {
 
     use serde_json::Value;
 
-    use super::*;
-    use crate::simulate::Network;
-
-    fn start() -> Instant {
-        "2026-03-02T00:00:00Z".parse().unwrap()
-    }
-
-    fn stream(sites: usize, seed: u64) -> Events {
-        Network::new(sites, seed).events(start(), seed)
-    }
-
-    fn read(event: &Simulated) -> Value {
-        serde_json::from_str(&event.line).unwrap()
-    }
-
-    fn text<'a>(event: &'a Value, field: &str) -> &'a str {
-        event[field].as_str().unwrap()
-    }
+    use super::super::testing::{read, start, stream, text};
 
     #[test]
     fn the_seed_decides() {

@@ -21,3 +21,28 @@ mod troubles;
 
 pub use events::{Events, Simulated};
 pub use network::Network;
+
+/// What the tests of this room share.
+#[cfg(test)]
+mod testing {
+    use serde_json::Value;
+
+    use super::{Events, Network, Simulated};
+    use crate::model::time::Instant;
+
+    pub(super) fn start() -> Instant {
+        "2026-03-02T00:00:00Z".parse().unwrap()
+    }
+
+    pub(super) fn stream(sites: usize, seed: u64) -> Events {
+        Network::new(sites, seed).events(start(), seed)
+    }
+
+    pub(super) fn read(event: &Simulated) -> Value {
+        serde_json::from_str(&event.line).unwrap()
+    }
+
+    pub(super) fn text<'a>(event: &'a Value, field: &str) -> &'a str {
+        event[field].as_str().unwrap()
+    }
+}

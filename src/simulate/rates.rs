@@ -91,27 +91,9 @@ fn over(span: Span, parts: i64) -> Span {
 mod tests {
     use std::collections::{BTreeMap, HashMap};
 
-    use serde_json::Value;
-
+    use super::super::testing::{read, start, stream, text};
     use super::*;
     use crate::model::time::Instant;
-    use crate::simulate::{Network, Simulated};
-
-    fn start() -> Instant {
-        "2026-03-02T00:00:00Z".parse().unwrap()
-    }
-
-    fn stream(sites: usize, seed: u64) -> Events {
-        Network::new(sites, seed).events(start(), seed)
-    }
-
-    fn read(event: &Simulated) -> Value {
-        serde_json::from_str(&event.line).unwrap()
-    }
-
-    fn text<'a>(event: &'a Value, field: &str) -> &'a str {
-        event[field].as_str().unwrap()
-    }
 
     /// An outage as the stream tells it.
     #[derive(Debug)]
