@@ -326,6 +326,7 @@ fn routes(intake: Arc<Intake>, reading: Arc<Reading>, ready: Arc<AtomicBool>) ->
             Router::new()
                 .route("/", get(index))
                 .route("/api/v1/status", get(api::status))
+                .route("/api/v1/services", get(api::services))
                 .route("/api/v1/services/{service}", get(api::service))
                 .route("/api/v1/incidents", get(api::incidents))
                 .route("/api/v1/incidents/{id}", get(api::incident))
@@ -363,6 +364,7 @@ async fn index() -> &'static str {
         "\n\n\
          POST /api/v1/events               events in: a JSON object or array, or NDJSON\n\
          GET  /api/v1/status               how it is doing\n\
+         GET  /api/v1/services             ?group=&state=&limit=&after=\n\
          GET  /api/v1/services/{service}   a service's figures; a slash in its name is %2F\n\
          GET  /api/v1/incidents            ?status=open&level=&service=&from=&until=&limit=&after=\n\
          GET  /api/v1/incidents/{id}       one incident\n\

@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::json;
 use crate::clock::Clock;
-use crate::engine::Engine;
+use crate::engine::{Engine, ServiceView};
 use crate::model::incident::Incident;
 use crate::model::level::Level;
 use crate::model::time::Instant;
@@ -97,6 +98,55 @@ pub async fn service(
     }
 }
 
+/// What a list of services is asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceQuery {
+    group: Option<String>,
+    state: Option<String>,
+    limit: Option<usize>,
+    after: Option<String>,
+}
+
+/// `GET /api/v1/services`: by name.
+///
+/// # Errors
+/// 400 when the query is not understood.
+pub async fn services(
+    State(reading): State<Arc<Reading>>,
+    query: Result<Query<ServiceQuery>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Query(query) = query.map_err(|error| bad(error.body_text()))?;
+    let state = query.state.as_deref();
+    if state.is_some_and(|state| !STATES.contains(&state)) {
+        return Err(bad(format!("state: {:?} is none of {}", state.unwrap_or(""), STATES.join(", "))));
+    }
+    let limit = query.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
+    let engine = reading.engine();
+    let at = reading.at(&engine);
+    let mut found: Vec<ServiceView<'_>> = engine
+        .services()
+        .filter(|view| {
+            query.after.as_deref().is_none_or(|after| view.name().as_str() > after)
+                && query.group.as_ref().is_none_or(|group| view.facts().groups.contains(group))
+                && state.is_none_or(|state| view.state(at).name() == state)
+        })
+        .collect();
+    let more = found.len() > limit;
+    if more {
+        // Only the page is put in order: the network may have a million services.
+        found.select_nth_unstable_by_key(limit, |view| view.name().as_str());
+        found.truncate(limit);
+    }
+    found.sort_unstable_by_key(|view| view.name().as_str());
+    let next = found.last().filter(|_| more).map(|last| last.name().to_string());
+    let page: Vec<Value> = found.into_iter().map(|view| json::service(view, at)).collect();
+    Ok(Json(json!({ "services": page, "next": next })))
+}
+
+/// What `state` may be asked for.
+const STATES: [&str; 5] = ["up", "degraded", "down", "maintenance", "unknown"];
+
 /// What a list of incidents is asked for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -116,9 +166,8 @@ pub struct IncidentQuery {
 /// 400 when the query is not understood.
 pub async fn incidents(
     State(reading): State<Arc<Reading>>,
-    query: Result<Query<IncidentQuery>, axum::extract::rejection::QueryRejection>,
+    query: Result<Query<IncidentQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail);
     let Query(query) = query.map_err(|error| bad(error.body_text()))?;
     let instant = |name: &str, text: &Option<String>| -> Result<Option<Instant>, Problem> {
         text.as_deref().map(str::parse).transpose().map_err(|error| bad(format!("{name}: {error}")))
@@ -168,6 +217,10 @@ pub async fn incident(State(reading): State<Arc<Reading>>, Path(id): Path<String
         Some(found) => Ok(Json(json::incident(found, reading.at(&engine)))),
         None => Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no incident {id:?}"))),
     }
+}
+
+fn bad(detail: String) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, detail)
 }
 
 /// What `status` may be asked for; `open` is everything not restored.
