@@ -209,7 +209,10 @@ impl Engine {
 
     /// Works by another policy from now on. What is over keeps the level that it was given.
     fn adopt(&mut self, policy: &Policy, effects: &mut Vec<Effect>) {
-        self.state.policy = policy.clone();
+        // The catalogue is kept with the services themselves, once.
+        let Policy { services: _, levels, targets, reopen } = policy;
+        self.state.policy =
+            Policy { services: Vec::new(), levels: levels.clone(), targets: targets.clone(), reopen: *reopen };
         // What the catalogue no longer names is known by its events alone.
         for service in &mut self.state.services {
             service.facts = ServiceFacts::default();
@@ -285,7 +288,7 @@ impl Engine {
         self.state.timers.first().map(|(at, _, timer)| (at, timer))
     }
 
-    /// The policy in force.
+    /// The policy in force. Its catalogue is with the services, as their facts.
     #[must_use]
     pub const fn policy(&self) -> &Policy {
         &self.state.policy
