@@ -16,8 +16,8 @@ fn settings(catalog: &Path, alertmanager_port: u16) -> String {
         r#"
 catalog.file = "{}"
 correlation.reopen = "2s"
-targets.response = "4s"
-targets.repair = "5s"
+targets.response = "6s"
+targets.repair = "7s"
 
 [alerting]
 resend_interval = "2s"
@@ -26,11 +26,11 @@ url = "http://127.0.0.1:{alertmanager_port}"
 
 [[levels.first]]
 users_at_least = 100000
-longer_than = "6s"
+longer_than = "10s"
 cite = "ours, a"
 [[levels.second]]
 users_over = 30000
-longer_than = "3s"
+longer_than = "5s"
 cite = "ours, b"
 "#,
         catalog.display()
@@ -106,7 +106,7 @@ fn levels_rise_and_resolve_in_a_real_alertmanager_and_figures_show_in_a_real_pro
     assert!(starts(&third) == milliseconds(started), "{third}");
 
     // Second, then first; each is there, and the one before it is over.
-    for (level, severity, after, before) in [("second", "major", 3, "third"), ("first", "critical", 6, "second")] {
+    for (level, severity, after, before) in [("second", "major", 5, "third"), ("first", "critical", 10, "second")] {
         let page = until(&format!("the {level}-level page, and the {before} over"), || {
             let alerts = firing(&pages);
             assert!(watched(&alerts), "the watchdog fires throughout");
@@ -124,9 +124,9 @@ fn levels_rise_and_resolve_in_a_real_alertmanager_and_figures_show_in_a_real_pro
     assert_eq!(starts(&first("ResponseOverdue")), {
         let detected =
             get(&format!("{}/api/v1/incidents/{incident}", daemon.url))["detected"].as_str().unwrap().to_owned();
-        milliseconds(detected.parse::<Instant>().unwrap().plus(Span::from_secs(4)))
+        milliseconds(detected.parse::<Instant>().unwrap().plus(Span::from_secs(6)))
     });
-    assert_eq!(starts(&first("RepairOverdue")), milliseconds(started.plus(Span::from_secs(5))));
+    assert_eq!(starts(&first("RepairOverdue")), milliseconds(started.plus(Span::from_secs(7))));
 
     let now = || Clock::system().now();
     post(&daemon, &said("repair.acknowledged", "core/gz-1", now(), r#","by":"li.na""#));
@@ -193,7 +193,7 @@ fn figures_by_promql(daemon: &Server, scraper: &Server) {
     assert!(one(r#"fournines_service_availability_ratio{service="github",window="90d"}"#) < 0.92);
 
     assert_eq!(one(r#"fournines_incidents_total{level="first",cause="equipment"}"#), 1.0);
-    assert_eq!(one(r#"fournines_target{target="repair",clause="2.1.3"}"#), 5.0);
+    assert_eq!(one(r#"fournines_target{target="repair",clause="2.1.3"}"#), 7.0);
     assert_eq!(one(r#"fournines_target{target="availability"}"#), 0.9999);
     assert!(one(r#"fournines_clock_breaches_total{clock="repair"}"#) >= 1.0);
     assert!(one("sum(fournines_event_to_alert_seconds_count)") > 0.0);
