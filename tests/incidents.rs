@@ -410,3 +410,24 @@ fn an_interruption_that_was_confirmed_to_be_over_stays_apart_from_the_next() {
     assert_eq!(day.incidents().len(), 2);
     assert_eq!(day.incidents()[0].restored, Some(at("10:05")));
 }
+
+#[test]
+fn a_breach_that_was_past_when_it_was_reported_is_counted_once_that_is_certain() {
+    let repairs = |day: &Day| day.engine.counts().breaches.get(&ClockName::Repair).copied().unwrap_or(0);
+    // Over for long and heard of start first: for a moment it looks as if it still went on.
+    let mut day = Day::new();
+    day.hear("12:00", "06:00", "outage.started", r#","outage":"short""#);
+    day.hear("12:00", "06:01", "outage.ended", r#","outage":"short""#);
+    assert_eq!(repairs(&day), 0, "a minute is within four hours, whenever it is heard of");
+    day.hear("12:00", "07:00", "outage.started", r#","outage":"long""#);
+    day.hear("12:00", "11:30", "outage.ended", r#","outage":"long""#);
+    assert_eq!(repairs(&day), 1);
+    // It still goes on when it is heard of: certain once it is over, and then counted once.
+    day.hear("18:00", "13:00", "outage.started", r#","outage":"late""#);
+    day.say("18:30", "outage.ended", r#","outage":"late""#);
+    day.until("19:00");
+    assert_eq!(repairs(&day), 2);
+    day.hear("19:30", "18:35", "repair.acknowledged", "");
+    day.until("23:00");
+    assert_eq!(repairs(&day), 2);
+}

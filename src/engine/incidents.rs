@@ -15,7 +15,7 @@ use super::timers::Timer;
 use crate::model::alert::Alert;
 use crate::model::effect::{Effect, EffectKind, Reason};
 use crate::model::event::{About, Severity};
-use crate::model::incident::{Incident, IncidentId, Stage, Status};
+use crate::model::incident::{Clock, ClockName, Incident, IncidentId, Stage, Status};
 use crate::model::policy::Policy;
 use crate::model::service::{ServiceFacts, ServiceName};
 use crate::model::time::{Instant, Span};
@@ -27,6 +27,8 @@ pub(super) struct Tracked {
     pub(super) alerts: Vec<Alert>,
     /// Whether it is in the count of incidents: from the first confirmed restoration on.
     counted: bool,
+    /// The clocks whose breach is in the count of breaches.
+    breaches_counted: Vec<ClockName>,
 }
 
 /// What a service's incidents are judged by.
@@ -191,7 +193,12 @@ fn open_or_revive(history: &mut History, group: &Group, cx: &Context<'_>) -> usi
         }
         None => {
             let incident = assess::blank(id, group, cx);
-            history.incidents.push(Tracked { incident, alerts: Vec::new(), counted: false });
+            history.incidents.push(Tracked {
+                incident,
+                alerts: Vec::new(),
+                counted: false,
+                breaches_counted: Vec::new(),
+            });
             history.incidents.len() - 1
         }
     }
@@ -234,13 +241,21 @@ fn reassess(
     let before = &history.incidents[place].incident;
     let after = assess::assess(before, group, history, cx);
     let reason = assess::reason(before, &after, cx);
-    for (old, new) in before.clocks.iter().zip(&after.clocks) {
-        if old.breached.is_none() && new.breached.is_some() {
-            counts.breached(new.name);
-        }
-    }
+    // A limit that was seen to pass counts at once. One that had passed before the outage was reported counts when
+    // its restoration is confirmed: until then its end may be on the way, and a count cannot be taken back.
+    let certain = |clock: &&Clock| {
+        let seen_to_pass = before.clock(clock.name).is_some_and(|was| was.breached.is_none());
+        clock.breached.is_some() && (seen_to_pass || after.verified.is_some())
+    };
+    let breached: Vec<ClockName> = after.clocks.iter().filter(certain).map(|clock| clock.name).collect();
     let changed = *before != after;
     let tracked = &mut history.incidents[place];
+    for name in breached {
+        if !tracked.breaches_counted.contains(&name) {
+            tracked.breaches_counted.push(name);
+            counts.breached(name);
+        }
+    }
     tracked.incident = after;
     alerts::update(&mut tracked.alerts, &tracked.incident, cx.now, &reason, effects);
     if changed {

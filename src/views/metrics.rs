@@ -174,7 +174,11 @@ fn incidents(engine: &Engine) -> Vec<MetricFamily> {
             }
         }
     }
-    let mut breaches = Family::counter("fournines_clock_breaches_total", "Clocks whose limit passed.");
+    let mut breaches = Family::counter(
+        "fournines_clock_breaches_total",
+        "Clocks whose limit passed. One that had passed before the outage was reported counts once its restoration is \
+         confirmed.",
+    );
     for clock in ClockName::ALL {
         breaches.push(&[("clock", clock.name())], counts.breaches.get(&clock).copied().unwrap_or(0) as f64);
     }
