@@ -4,14 +4,24 @@
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::Json;
+use axum::extract::State;
+use axum::routing::post as on_post;
 use fournines::clock::Stopwatch;
 use serde_json::Value;
 
 /// How long anything may take before the test gives up: these machines are noisy.
 const PATIENCE_SECONDS: f64 = 60.0;
+
+/// How long one request may take: a server that never answers must not keep the test for ever.
+const REQUEST_SECONDS_MAX: u64 = 30;
+
+/// Lines of a server's log that are shown when a test fails.
+const LOG_LINES_SHOWN: usize = 30;
 
 /// A server that this test started. It is killed, by its own process id, when the test is done with it.
 pub(crate) struct Server {
@@ -54,7 +64,7 @@ impl Server {
     pub(crate) fn stop(mut self) {
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(asked.success());
-        let ended = self.child.wait().unwrap();
+        let ended: ExitStatus = until("the server ends when it is asked to", || self.child.try_wait().unwrap());
         assert!(ended.success(), "it ended with {ended}:\n{}", self.log());
     }
 }
@@ -63,6 +73,45 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            // The folder goes with the test, so what explains the failure is shown while it is there.
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
+            #[allow(clippy::print_stderr, reason = "where a test says why it failed")]
+            {
+                eprintln!("the end of {}:\n{}\n", self.log.display(), last.join("\n"));
+            }
+        }
+    }
+}
+
+/// Where an Alertmanager delivers: keeps every notification, so that a page which came and went is not missed by
+/// a test that looked away.
+pub(crate) struct Inbox {
+    kept: Arc<Mutex<Vec<Value>>>,
+    port: u16,
+    /// Ends the listening when it is dropped.
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Inbox {
+    pub(crate) fn open() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let kept = Arc::<Mutex<Vec<Value>>>::default();
+        let keep = async |State(kept): State<Arc<Mutex<Vec<Value>>>>, Json(notification): Json<Value>| {
+            kept.lock().unwrap().extend(notification["alerts"].as_array().unwrap().iter().cloned());
+        };
+        let routes = axum::Router::new().route("/", on_post(keep)).with_state(kept.clone());
+        runtime.spawn(async move { axum::serve(listener, routes).await });
+        Self { kept, port, _runtime: runtime }
+    }
+
+    /// Every alert of every notification, in the order in which they came.
+    pub(crate) fn all(&self) -> Vec<Value> {
+        self.kept.lock().unwrap().clone()
     }
 }
 
@@ -82,10 +131,15 @@ pub(crate) fn fournines(folder: &Path, port: u16, settings: &str) -> Server {
     Server::start(command, port, "/readyz", &folder.join("fournines.log"), "nothing: it is this crate's")
 }
 
-/// A real Alertmanager that tells nobody.
-pub(crate) fn alertmanager(folder: &Path, port: u16) -> Server {
+/// A real Alertmanager that passes everything on to `inbox`, each alert by itself and at once.
+pub(crate) fn alertmanager(folder: &Path, port: u16, inbox: &Inbox) -> Server {
     let file = folder.join("alertmanager.yml");
-    std::fs::write(&file, "route: {receiver: none, group_wait: 1s}\nreceivers: [{name: none}]\n").unwrap();
+    let settings = format!(
+        "route: {{receiver: inbox, group_by: ['...'], group_wait: 0s, group_interval: 1s}}\n\
+         receivers: [{{name: inbox, webhook_configs: [{{url: 'http://127.0.0.1:{}/'}}]}}]\n",
+        inbox.port
+    );
+    std::fs::write(&file, settings).unwrap();
     let mut command = Command::new("prometheus-alertmanager");
     command
         .arg(format!("--config.file={}", file.display()))
@@ -122,14 +176,19 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
+/// To be built within [`block_on`].
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().timeout(Duration::from_secs(REQUEST_SECONDS_MAX)).build().unwrap()
+}
+
 fn status(url: &str) -> Option<u16> {
-    block_on(async { Some(reqwest::get(url).await.ok()?.status().as_u16()) })
+    block_on(async { Some(client().get(url).send().await.ok()?.status().as_u16()) })
 }
 
 /// The JSON at `url`.
 pub(crate) fn get(url: &str) -> Value {
     block_on(async {
-        let response = reqwest::get(url).await.unwrap();
+        let response = client().get(url).send().await.unwrap();
         let status = response.status();
         let text = response.text().await.unwrap();
         assert!(status.is_success(), "{url}: {status}: {text}");
@@ -140,7 +199,7 @@ pub(crate) fn get(url: &str) -> Value {
 /// Posts lines of events, all of which must be good.
 pub(crate) fn post(daemon: &Server, lines: &str) -> Value {
     block_on(async {
-        let request = reqwest::Client::new().post(format!("{}/api/v1/events", daemon.url));
+        let request = client().post(format!("{}/api/v1/events", daemon.url));
         let request = request.header("content-type", "application/x-ndjson").body(lines.to_owned());
         let answer: Value = request.send().await.unwrap().json().await.unwrap();
         assert_eq!(answer["rejected_total"], 0, "{answer}");
