@@ -215,6 +215,10 @@ fn levels_rise_and_resolve_in_a_real_alertmanager_and_figures_show_in_a_real_pro
     for alert in inbox.all() {
         let labels = &alert["labels"];
         assert_eq!(labels["source"], "fournines");
+        if labels["alertname"].as_str().unwrap().starts_with("ErrorBudget") {
+            assert!([Value::Null, json!("ticket"), json!("page")].contains(&labels["severity"]), "{alert}");
+            continue;
+        }
         let severity = match labels["level"].as_str() {
             Some("third") => json!("warning"),
             Some("second") => json!("major"),

@@ -79,7 +79,9 @@ impl Receiver {
         let mut told = self.told.lock().unwrap();
         let now = Clock::system().now();
         for alert in alerts.as_array().unwrap() {
-            if alert["labels"]["alertname"] == "Watchdog" {
+            // What is told of an incident holds since an instant of its own. What is told of an error budget holds since
+            // it was learned, which differs from run to run.
+            if alert["labels"]["incident"].is_null() {
                 continue;
             }
             let starts: Instant = alert["startsAt"].as_str().unwrap().parse().unwrap();
@@ -237,7 +239,8 @@ fn replay(folder: &Path, at: Instant) -> Value {
 
 /// Every alert of a replay that ever fired.
 fn alerts(replayed: &Value) -> BTreeSet<String> {
-    let fired = replayed["alerts"].as_array().unwrap().iter().filter(|alert| alert["status"] == "firing");
+    let of_incidents = |alert: &&Value| alert["status"] == "firing" && !alert["labels"]["incident"].is_null();
+    let fired = replayed["alerts"].as_array().unwrap().iter().filter(of_incidents);
     fired.map(|alert| identity(&alert["labels"], alert["starts"].as_str().unwrap().parse().unwrap())).collect()
 }
 

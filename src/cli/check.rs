@@ -43,7 +43,7 @@ fn understood(settings: &Settings) -> String {
     let register = if settings.auto_register { "others are taken in" } else { "others are rejected" };
     let _ = writeln!(text, "listen         {}", settings.server.listen);
     let _ = writeln!(text, "storage        {}", settings.storage.path.display());
-    let _ = writeln!(text, "time zone      {}", settings.time_zone);
+    let _ = writeln!(text, "time zone      {}", settings.policy.time_zone);
     let _ = writeln!(text, "alertmanagers  {receivers}");
     let _ = writeln!(text, "catalogue      {} services; {register}", settings.policy.services.len());
     let _ = writeln!(text, "same incident  down again within {}", settings.policy.reopen);

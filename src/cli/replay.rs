@@ -208,8 +208,8 @@ impl Replay<'_> {
         incidents.sort_by_key(|incident| (incident.started, incident.id));
         json!({
             "at": at.to_string(),
-            "services": services.into_iter().map(|view| objects::service(view, at)).collect::<Vec<_>>(),
-            "groups": [objects::group_all(&self.engine, at)],
+            "services": services.into_iter().map(|view| objects::service(&self.engine, view, at)).collect::<Vec<_>>(),
+            "groups": self.engine.groups().map(|view| objects::group(&self.engine, view, at)).collect::<Vec<_>>(),
             "incidents": incidents.into_iter().map(|incident| objects::incident(incident, at)).collect::<Vec<_>>(),
             "alerts": self.alerts,
         })
@@ -234,8 +234,8 @@ impl Replay<'_> {
                     percent(Window::Week),
                     percent(Window::Month),
                     percent(Window::Quarter),
-                    month.downtime.to_string(),
-                    month.outages.to_string(),
+                    format!("{:.0} s", month.downtime_seconds()),
+                    month.tallies.outages.to_string(),
                     mttr,
                 ]
             })

@@ -1,12 +1,13 @@
 //! Policy as the journal keeps it: text that says all of it and that any later version can read.
 
+use std::fmt::Write;
+
 use serde::{Deserialize, Serialize};
 
 use super::reader::{Mistakes, Reader};
 use super::{catalog, levels, targets};
 use crate::model::level::{Level, LevelRules};
 use crate::model::policy::Policy;
-use crate::model::target::Targets;
 use crate::model::time::Span;
 
 /// A record that cannot be read back.
@@ -31,12 +32,21 @@ struct Record {
 /// The policy as text. Equal policies give equal text.
 #[must_use]
 pub fn to_record(policy: &Policy) -> String {
-    let text = format!(
-        "[correlation]\nreopen = \"{}\"\n\n{}{}",
+    let mut text = format!(
+        "time_zone = \"{}\"\n\n[correlation]\nreopen = \"{}\"\n\n{}{}",
+        policy.time_zone,
         policy.reopen,
         levels::write(&policy.levels),
         targets::write(&policy.targets)
     );
+    for feed in &policy.feeds {
+        let (source, group) = (levels::quoted(&feed.source), levels::quoted(&feed.group));
+        let _ = write!(
+            text,
+            "\n[[sources.feed]]\nsource = {source}\nheartbeat = \"{}\"\ngroup = {group}\n",
+            feed.heartbeat
+        );
+    }
     let record = Record { policy: text, catalog: catalog::write_catalog(&policy.services) };
     // Two strings always make a JSON object.
     serde_json::to_string(&record).unwrap_or_default()
@@ -55,9 +65,12 @@ pub fn from_record(text: &str) -> Result<Policy, BadRecord> {
         third: levels::read_level(&mut reader, Level::Third),
     };
     let base = targets::read_base(&mut reader);
-    let overrides = targets::read_overrides(&mut reader, &base);
+    let targets = targets::read_rest(&mut reader, base);
+    // A record of before there were zones and feeds has none.
+    let time_zone = if reader.has("time_zone") { targets::time_zone(&mut reader) } else { "UTC".to_owned() };
+    let feeds = targets::feeds(&mut reader);
     let reopen = reader.parse::<Span>("correlation.reopen").unwrap_or_default();
     reader.finish()?;
     let services = catalog::read_catalog("catalog", &record.catalog)?;
-    Ok(Policy { services, levels, targets: Targets { base, overrides }, reopen })
+    Ok(Policy { services, levels, targets, reopen, time_zone, feeds })
 }

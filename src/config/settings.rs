@@ -24,8 +24,6 @@ pub struct Sources {
 /// Everything that can be set, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The zone of calendar days, months, quarters and years.
-    pub time_zone: String,
     /// Where it listens, and how much it takes at once.
     pub server: Server,
     /// Where it keeps things.
@@ -164,13 +162,6 @@ fn read(reader: &mut Reader, sources: &Sources) -> Result<Settings, Mistakes> {
     if server.max_inflight_bytes > u32::MAX as usize {
         reader.wrong("server.max_inflight_bytes", "is more than 4 GiB");
     }
-    let time_zone = reader.text("time_zone").unwrap_or_default();
-    if jiff::tz::TimeZone::get(&time_zone).is_err() {
-        reader.wrong(
-            "time_zone",
-            format!("there is no zone {time_zone:?}; write one like \"Asia/Shanghai\" or \"UTC\""),
-        );
-    }
     let storage = Storage {
         path: reader.text("storage.path").unwrap_or_default().into(),
         checkpoint_events: reader.take("storage.checkpoint_events", "a whole number").unwrap_or_default(),
@@ -181,7 +172,6 @@ fn read(reader: &mut Reader, sources: &Sources) -> Result<Settings, Mistakes> {
     }
     let policy = read_policy(reader, sources)?;
     Ok(Settings {
-        time_zone,
         server,
         storage,
         auto_register: reader.take("catalog.auto_register", "true or false").unwrap_or(true),
@@ -213,6 +203,8 @@ fn read_policy(reader: &mut Reader, sources: &Sources) -> Result<Policy, Mistake
         levels: levels::read(reader)?,
         targets: targets::read(reader)?,
         reopen: reader.parse("correlation.reopen").unwrap_or_default(),
+        time_zone: targets::time_zone(reader),
+        feeds: targets::feeds(reader),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Alerts: which of them an incident calls for as it stands, and how that differs from what fires.
 
-use crate::model::alert::{Alert, AlertFacts, AlertKey, AlertName};
+use crate::model::alert::{About, Alert, AlertFacts, AlertKey, AlertName, IncidentFacts};
 use crate::model::effect::{Effect, EffectKind, Reason};
 use crate::model::incident::{ClockName, Incident};
 use crate::model::time::Instant;
@@ -42,21 +42,26 @@ fn wanted(incident: &Incident) -> Vec<Alert> {
     let alert = |name, starts, because| Alert {
         key: AlertKey {
             name,
-            incident: incident.id,
-            level: incident.level,
-            scope: incident.service.clone(),
-            region: incident.region.clone(),
+            about: About::Incident {
+                id: incident.id,
+                level: incident.level,
+                scope: incident.service.clone(),
+                region: incident.region.clone(),
+            },
         },
         starts,
         facts: AlertFacts {
             started: incident.started,
-            users: incident.users,
-            users_estimated: incident.users_estimated,
-            next_level: incident.next_level,
-            quiet_since: incident.restored,
-            acknowledged_by: incident.acknowledged.as_ref().and_then(|record| record.by.clone()),
             because,
-            detail: incident.detail.clone(),
+            spent_at: None,
+            incident: Some(IncidentFacts {
+                users: incident.users,
+                users_estimated: incident.users_estimated,
+                next_level: incident.next_level,
+                quiet_since: incident.restored,
+                acknowledged_by: incident.acknowledged.as_ref().and_then(|record| record.by.clone()),
+                detail: incident.detail.clone(),
+            }),
         },
     };
     let mut alerts = Vec::new();
@@ -82,7 +87,7 @@ fn ended(alert: &Alert, incident: &Incident, now: Instant) -> Instant {
     let acknowledged = incident.acknowledged.as_ref().map(|record| record.at);
     if alert.key.name == AlertName::ResponseOverdue && acknowledged.is_some() {
         acknowledged.unwrap_or(now)
-    } else if alert.key.level != incident.level {
+    } else if alert.key.level() != Some(incident.level) {
         incident.levels.last().map_or(now, |change| change.at)
     } else {
         incident.restored.unwrap_or(now)

@@ -7,7 +7,7 @@ use super::clocks;
 use super::history::History;
 use super::incidents::{Context, concerns};
 use super::levels::{self, Segment, Subject};
-use super::marks::Outage;
+use super::marks::{Outage, Part};
 use crate::model::effect::Reason;
 use crate::model::event::{About, Cause, Severity};
 use crate::model::incident::{Clock, ClockName, Incident, IncidentId, LevelChange, Stage, StageRecord, Status};
@@ -35,6 +35,21 @@ impl Group {
     pub(super) fn end_or_max(&self) -> Instant {
         self.last().end_or_max()
     }
+
+    /// The parts of an outage that belong to it: in which the service was down, as far as they have begun.
+    pub(super) fn parts(&self, outage: &Outage, now: Instant) -> impl Iterator<Item = (Part, Option<Instant>)> {
+        let (start, end) = (self.start(), self.end_or_max());
+        outage.stretches().filter(move |&(part, until)| {
+            let touches = part.from <= end && until.is_none_or(|until| until >= start);
+            part.severity == Severity::Down && part.from <= now && touches
+        })
+    }
+
+    /// The outages that it is made of.
+    pub(super) fn outages<'h>(&self, history: &'h History, now: Instant) -> impl Iterator<Item = &'h Outage> {
+        let within = history.outages_within(history.cut(self.start()), self.end_or_max().min(now));
+        within.iter().filter(move |outage| outage.counts(now) && self.parts(outage, now).next().is_some())
+    }
 }
 
 /// A record that nothing is known of yet but when it began.
@@ -42,7 +57,7 @@ pub(super) fn blank(id: IncidentId, group: &Group, cx: &Context<'_>) -> Incident
     Incident {
         id,
         service: cx.service.clone(),
-        region: cx.facts.region.clone(),
+        region: cx.region.to_owned(),
         status: Status::Open,
         merged_into: None,
         level: Level::Third,
@@ -68,18 +83,16 @@ pub(super) fn blank(id: IncidentId, group: &Group, cx: &Context<'_>) -> Incident
 
 /// The record as it stands now.
 pub(super) fn assess(before: &Incident, group: &Group, history: &History, cx: &Context<'_>) -> Incident {
-    let outages: Vec<&Outage> = history
-        .outages_within(group.start(), group.end_or_max().min(cx.now))
-        .iter()
-        .filter(|outage| outage.about.severity == Severity::Down)
-        .collect();
-    let segments = segments(group, &outages, cx);
+    let outages: Vec<&Outage> = group.outages(history, cx.now).collect();
+    let parts: Vec<(Part, Option<Instant>)> =
+        outages.iter().flat_map(|outage| group.parts(outage, cx.now)).collect();
+    let segments = segments(group, &parts, cx);
     let restored = group.last().end;
     let acknowledged = acknowledged(history, group, cx.now);
-    let subject = Subject { facts: cx.facts, users_of_kind: cx.users_of_kind };
-    let verdict = levels::judge(&cx.policy.levels, &segments, &subject, cx.now);
+    let subject = Subject { kind: cx.kind, tier: cx.tier, in_group: cx.in_group, users_of_kind: cx.users_of_kind };
+    let verdict = levels::judge(cx.levels, &segments, &subject, cx.now);
     let peak = segments.iter().filter_map(|s| s.users).max();
-    let said = outages.iter().filter_map(|outage| outage.about.users).max();
+    let said = parts.iter().filter_map(|(part, _)| part.users).max();
     let open = segments.last().filter(|s| s.end.is_none());
     let mut after = Incident {
         status: match (restored, &acknowledged) {
@@ -97,9 +110,9 @@ pub(super) fn assess(before: &Incident, group: &Group, history: &History, cx: &C
         user_micros: segments.last().map_or(0, |s| s.lost_before + lost(s)),
         accruing: open.and_then(|s| s.users.map(|users| (users, s.start))),
         next_level: verdict.next.filter(|_| restored.is_none()),
-        cause: outages.iter().map(|o| o.about.cause).find(|&c| c != Cause::Unknown).unwrap_or_default(),
+        cause: outages.iter().map(|o| o.cause).find(|&c| c != Cause::Unknown).unwrap_or_default(),
         flaps: group.stretches.len() as u64 - 1,
-        detail: outages.iter().find_map(|outage| outage.about.detail.clone()),
+        detail: outages.iter().find_map(|outage| outage.detail.clone()),
         ..before.clone()
     };
     after.clocks = clocks::run(&after, acknowledged.as_ref(), cx);
@@ -181,19 +194,18 @@ fn lost(segment: &Segment) -> i128 {
 
 /// Cuts the interruption where the users affected change. Of several outages of one service at once the largest
 /// figure counts: they touch the same users. An outage that says nothing of users has the catalogue's.
-fn segments(group: &Group, outages: &[&Outage], cx: &Context<'_>) -> Vec<Segment> {
-    let mut edges: Vec<(Instant, bool, Option<u64>)> = Vec::with_capacity(outages.len() * 2);
-    for outage in outages {
-        edges.push((outage.start, false, outage.about.users));
+fn segments(group: &Group, parts: &[(Part, Option<Instant>)], cx: &Context<'_>) -> Vec<Segment> {
+    let mut edges: Vec<(Instant, bool, Option<u64>)> = Vec::with_capacity(parts.len() * 2);
+    for &(part, end) in parts {
+        edges.push((part.from, false, part.users));
         // An end ahead of now is not known to hold yet.
-        edges.extend(outage.end.filter(|&end| end <= cx.now).map(|end| (end, true, outage.about.users)));
+        edges.extend(end.filter(|&end| end <= cx.now).map(|end| (end, true, part.users)));
     }
     // Starts come before ends of the same instant, so that what continues is not cut.
     edges.sort_unstable();
     let mut segments: Vec<Segment> = Vec::with_capacity(group.stretches.len());
     let mut open: BTreeMap<Option<u64>, usize> = BTreeMap::new();
-    let figure =
-        |open: &BTreeMap<Option<u64>, usize>| open.last_key_value().map(|(said, _)| said.or(cx.facts.users));
+    let figure = |open: &BTreeMap<Option<u64>, usize>| open.last_key_value().map(|(said, _)| said.or(cx.users));
     for (at, is_end, users) in edges {
         let before = figure(&open);
         if is_end {

@@ -1,8 +1,8 @@
-//! The union of outages, and how much of it lies in a window.
+//! Unions of stretches of time: what overlaps counts once.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::model::time::{Instant, Span};
+use crate::model::time::Instant;
 
 /// A stretch of time, `[start, end)`; without an end it is still going on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -52,21 +52,30 @@ impl Union {
         &self.0
     }
 
-    /// How much of `[from, until)` is covered. What is still going on runs to `until`.
-    pub(super) fn within(&self, from: Instant, until: Instant) -> Span {
-        let first = self.0.partition_point(|s| s.end_or_max() <= from);
-        let mut covered = Span::ZERO;
-        for stretch in self.0[first..].iter().take_while(|s| s.start < until) {
-            covered = covered.plus(stretch.end_or_max().min(until).since(stretch.start.max(from)));
-        }
-        covered
+    /// The union of sorted or unsorted stretches.
+    pub(super) fn of(mut stretches: Vec<Stretch>) -> Self {
+        stretches.sort_unstable_by_key(|stretch| stretch.start);
+        let mut union = Self::default();
+        union.rebuild(Instant::MIN, |_| stretches.into_iter());
+        union
     }
 
-    /// Whether `at` is covered.
-    pub(super) fn covers(&self, at: Instant) -> bool {
-        let after = self.0.partition_point(|s| s.start <= at);
-        after > 0 && self.0[after - 1].end_or_max() > at
+    /// Adds a stretch.
+    pub(super) fn insert(&mut self, stretch: Stretch) {
+        // All that it touches becomes one.
+        let first = self.0.partition_point(|known| known.end_or_max() < stretch.start);
+        let last = self.0.partition_point(|known| known.start <= stretch.end_or_max());
+        let touched = &self.0[first..last.max(first)];
+        let start = touched.first().map_or(stretch.start, |known| known.start.min(stretch.start));
+        let end = touched.last().map_or(stretch.end, |known| known.end.zip(stretch.end).map(|(a, b)| a.max(b)));
+        self.0.splice(first..last.max(first), [Stretch { start, end }]);
     }
+}
+
+/// The stretch that covers `at`, of those sorted and apart from one another.
+pub(super) fn covering(stretches: &[Stretch], at: Instant) -> Option<Stretch> {
+    let after = stretches.partition_point(|stretch| stretch.start <= at);
+    after.checked_sub(1).map(|place| stretches[place]).filter(|stretch| stretch.end_or_max() > at)
 }
 
 #[cfg(test)]
@@ -77,19 +86,14 @@ mod tests {
         Instant::from_micros(seconds * 1_000_000)
     }
 
-    fn union(list: &[(i64, Option<i64>)]) -> Union {
-        let mut union = Union::default();
-        let list: Vec<Stretch> = list.iter().map(|&(s, e)| Stretch { start: at(s), end: e.map(at) }).collect();
-        union.rebuild(Instant::MIN, |_| list.into_iter());
-        union
-    }
-
     #[test]
     fn overlaps_count_once() {
-        let down = union(&[(0, Some(10)), (5, Some(20)), (20, Some(30)), (40, Some(40)), (50, None)]);
-        assert_eq!(down.stretches().len(), 3);
-        assert_eq!(down.within(at(0), at(60)), Span::from_secs(40));
-        assert_eq!(down.within(at(25), at(55)), Span::from_secs(10));
-        assert!(!down.covers(at(30)) && down.covers(at(29)) && down.covers(at(1000)));
+        let list = [(50, None), (0, Some(10)), (5, Some(20)), (20, Some(30)), (40, Some(40))];
+        let down = Union::of(list.iter().map(|&(s, e)| Stretch { start: at(s), end: e.map(at) }).collect());
+        let found: Vec<_> = down.stretches().iter().map(|s| (s.start, s.end)).collect();
+        assert_eq!(found, [(at(0), Some(at(30))), (at(40), Some(at(40))), (at(50), None)]);
+        assert_eq!(covering(down.stretches(), at(30)), None);
+        assert_eq!(covering(down.stretches(), at(29)).map(|s| s.start), Some(at(0)));
+        assert_eq!(covering(down.stretches(), at(1000)).map(|s| s.start), Some(at(50)));
     }
 }

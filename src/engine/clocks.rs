@@ -5,7 +5,6 @@
 
 use super::incidents::Context;
 use crate::model::incident::{Clock, ClockName, Incident, StageRecord};
-use crate::model::target::{REPAIR, RESPONSE, Value};
 use crate::model::time::{Instant, Span};
 
 /// The smallest step of time.
@@ -24,10 +23,6 @@ impl Clock {
 /// stops it as well. `repair` runs from the start to the restoration. Either takes effect from the instant at
 /// which the outage ended: a relapse before that is confirmed makes the clock run on as if it had never stopped.
 pub(super) fn run(incident: &Incident, acknowledged: Option<&StageRecord>, cx: &Context<'_>) -> Vec<Clock> {
-    let limit = |name: &str| match cx.policy.targets.of(name, cx.service.as_str(), cx.facts) {
-        Some(Value::Limit(limit)) => Some(limit),
-        _ => None,
-    };
     ClockName::ALL
         .into_iter()
         .filter_map(|name| {
@@ -35,9 +30,9 @@ pub(super) fn run(incident: &Incident, acknowledged: Option<&StageRecord>, cx: &
                 ClockName::Response => {
                     let answered = acknowledged.map(|record| record.at);
                     let stopped = [answered, incident.restored].into_iter().flatten().min();
-                    (limit(RESPONSE)?, incident.detected, stopped)
+                    (cx.response?, incident.detected, stopped)
                 }
-                ClockName::Repair => (limit(REPAIR)?, incident.started, incident.restored),
+                ClockName::Repair => (cx.repair?, incident.started, incident.restored),
             };
             let mut clock = Clock { name, limit, started, stopped, breached: None };
             let deadline = clock.deadline();

@@ -1,11 +1,14 @@
-//! One service's history: its marks and all that follows from them without looking at the clock.
+//! One service's history: its marks and all that follows from them.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::availability::{Stretch, Union};
+use super::availability::{Stretch, Union, covering};
 use super::incidents::Tracked;
+use super::ledger::Id;
 use super::marks::{Marks, Outage, Said};
 use super::repairs::Repairs;
+use super::timeline::{Around, Timeline};
+use crate::model::alert::Alert;
 use crate::model::event::{About, Severity};
 use crate::model::incident::{Stage, StageRecord};
 use crate::model::time::Instant;
@@ -16,15 +19,45 @@ pub(super) struct History {
     marks: Marks,
     /// Every outage, sorted by start, then key.
     outages: Vec<Outage>,
+    /// When any outage was open.
+    touched: Union,
+    /// How it stood, step by step.
+    pub(super) timeline: Timeline,
+    /// The unplanned ones that ended.
     pub(super) repairs: Repairs,
-    /// When it was down.
-    pub(super) down: Union,
-    /// When it was down or degraded.
-    pub(super) impaired: Union,
+    /// When it was down, but for what is planned: what incidents are made of.
+    pub(super) interrupted: Union,
+    /// Planned outages that will have overrun their maintenance: when, and when they began.
+    overruns: Vec<(Instant, Instant)>,
     /// What operators reported, sorted by time.
     stages: Vec<StageMark>,
     /// Its incidents, sorted by start; those merged or withdrawn among them.
     pub(super) incidents: Vec<Tracked>,
+    /// The alerts that fire about its error budget.
+    pub(super) budget_alerts: Vec<Alert>,
+}
+
+/// An outage as the sums of groups know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Brief {
+    pub(super) start: Instant,
+    pub(super) end: Option<Instant>,
+    pub(super) unplanned: Option<Instant>,
+}
+
+/// Outages that became others.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    /// The first instant at which anything differs.
+    pub(super) from: Instant,
+    pub(super) gone: Vec<Brief>,
+    pub(super) come: Vec<Brief>,
+}
+
+impl Brief {
+    pub(super) fn of(outage: &Outage) -> Self {
+        Self { start: outage.start, end: outage.end, unplanned: outage.unplanned }
+    }
 }
 
 /// A stage that an operator reported.
@@ -32,67 +65,154 @@ pub(super) struct History {
 pub(super) struct StageMark {
     pub(super) about: About,
     pub(super) record: StageRecord,
+    pub(super) id: Id,
+    pub(super) retracted: bool,
 }
 
 impl History {
-    /// Takes in a mark of an outage. Returns the instant from which things may have changed, or `None` when
-    /// nothing new was said.
-    pub(super) fn mark(&mut self, key: &str, at: Instant, said: Said) -> Option<Instant> {
-        let known = self.marks.knows(key);
-        let at = self.marks.add(key, at, said)?;
-        // Pairing is unaffected before the start of the outage of this key that `at` may fall into. Most keys are
-        // new and have none; looking for it would go through all outages.
-        let before = |outage: &&Outage| *outage.key == *key && outage.start <= at;
-        let into = if known { self.outages.iter().rev().find(before) } else { None };
-        let from = into.map_or(at, |outage| outage.start);
-        self.pair_again(key, from);
-        Some(from)
+    /// The history of a service of which nothing but its timeline is known.
+    pub(super) fn new(timeline: Timeline) -> Self {
+        Self { timeline, ..Self::default() }
     }
 
-    fn pair_again(&mut self, key: &str, from: Instant) {
-        let tail = self.outages.partition_point(|outage| outage.start < from);
-        let repairs = &mut self.repairs;
-        let mut rest = self.outages.split_off(tail);
-        rest.retain(|outage| {
-            let gone = *outage.key == *key;
-            if gone && let Some(end) = outage.end {
-                repairs.remove(outage.start, end);
+    /// Takes in a mark of an outage. Returns whether it may change anything.
+    pub(super) fn mark(&mut self, key: &str, at: Instant, said: Said, id: Id, retracted: bool) -> bool {
+        self.marks.add(key, at, said, id, retracted)
+    }
+
+    /// Takes back what `id` said, or takes that back. Returns the marks concerned, and from when on reports are.
+    pub(super) fn retract(&mut self, id: Id, retracted: bool) -> (Vec<(Box<str>, Instant)>, Option<Instant>) {
+        let mut reports = None;
+        for place in 0..self.stages.len() {
+            if self.stages[place].id == id && self.stages[place].retracted != retracted {
+                self.stages[place].retracted = retracted;
+                let (about, at) = (self.stages[place].about.clone(), self.stages[place].record.at);
+                reports = Some(self.concerned_from(&about, at));
             }
-            !gone
+        }
+        (self.marks.retract(id, retracted), reports)
+    }
+
+    /// Pairs the marks of `key` again as far as one at `at` may matter. Returns what became of which outages, or
+    /// `None` when they are the same as before.
+    pub(super) fn pair_again(&mut self, key: &str, at: Instant, around: &Around) -> Option<Change> {
+        // Pairing is unaffected before the start of the outage of this key that `at` may fall into.
+        let near = self.outages_within(self.cut(at), at);
+        let into = near.iter().rev().find(|outage| *outage.key == *key && outage.end_or_max() >= at);
+        let from = into.map_or(at, |outage| outage.start);
+        let tail = self.outages.partition_point(|outage| outage.start < from);
+        let mut fresh = self.marks.outages(key, from);
+        for outage in &mut fresh {
+            outage.unplanned = unplanned(outage, &around.excluded);
+        }
+        let (mut rest, gone): (Vec<Outage>, Vec<Outage>) =
+            self.outages.drain(tail..).partition(|outage| *outage.key != *key);
+        let change = (gone != fresh).then(|| Change {
+            from,
+            gone: gone.iter().map(Brief::of).collect(),
+            come: fresh.iter().map(Brief::of).collect(),
         });
-        for outage in self.marks.outages(key, from) {
-            if let Some(end) = outage.end {
+        if rest.is_empty() {
+            self.outages.append(&mut fresh);
+        } else {
+            rest.append(&mut fresh);
+            rest.sort_by(|a, b| (a.start, &a.key).cmp(&(b.start, &b.key)));
+            self.outages.append(&mut rest);
+        }
+        if change.is_some() {
+            let outages = &self.outages;
+            self.touched.rebuild(from, |at| {
+                let first = outages.partition_point(|outage| outage.start < at);
+                outages[first..].iter().map(|outage| Stretch { start: outage.start, end: outage.end })
+            });
+        }
+        change
+    }
+
+    /// The last instant, at or before `from`, across which no outage is open.
+    pub(super) fn cut(&self, from: Instant) -> Instant {
+        let stretches = self.touched.stretches();
+        let place = stretches.partition_point(|stretch| stretch.start <= from);
+        let into = place.checked_sub(1).map(|place| stretches[place]).filter(|s| s.end_or_max() >= from);
+        into.map_or(from, |stretch| stretch.start)
+    }
+
+    /// Judges the outages from `cut` on anew against the maintenance.
+    pub(super) fn judge_planned(&mut self, cut: Instant, around: &Around) {
+        let first = self.outages.partition_point(|outage| outage.start < cut);
+        for outage in &mut self.outages[first..] {
+            outage.unplanned = unplanned(outage, &around.excluded);
+        }
+    }
+
+    /// Builds all that follows from the outages again, from `cut` on, as things stand at `now`.
+    pub(super) fn rebuild(&mut self, cut: Instant, around: &Around, now: Instant) {
+        let first = self.outages.partition_point(|outage| outage.start < cut);
+        let tail = &self.outages[first..];
+        self.timeline.rebuild(cut, tail, around);
+        self.repairs.truncate(cut);
+        self.overruns.retain(|&(_, start)| start < cut);
+        for outage in tail {
+            if let (Some(_), Some(end)) = (outage.unplanned, outage.end) {
                 self.repairs.add(outage.start, end);
             }
-            rest.push(outage);
+            if let Some(at) = outage.overruns_at().filter(|&at| at > now) {
+                self.overruns.push((at, outage.start));
+            }
         }
-        rest.sort_by(|a, b| (a.start, &a.key).cmp(&(b.start, &b.key)));
-        self.outages.append(&mut rest);
+        self.overruns.sort_unstable();
+        self.interrupt(cut, now);
+    }
+
+    fn interrupt(&mut self, cut: Instant, now: Instant) {
         let outages = &self.outages;
-        self.down.rebuild(from, |at| stretches_from(outages, at, Severity::Down));
-        self.impaired.rebuild(from, |at| stretches_from(outages, at, Severity::Degraded));
+        self.interrupted.rebuild(cut, |at| {
+            let first = outages.partition_point(|outage| outage.start < at);
+            let mut stretches: Vec<Stretch> = outages[first..]
+                .iter()
+                .filter(|outage| outage.counts(now))
+                .flat_map(Outage::stretches)
+                .filter(|(part, _)| part.severity == Severity::Down)
+                .map(|(part, end)| Stretch { start: part.from, end })
+                .collect();
+            stretches.sort_unstable_by_key(|stretch| stretch.start);
+            stretches.into_iter()
+        });
+    }
+
+    /// Takes note of the planned outages that have overrun their maintenance by `now`. Returns when the first of
+    /// them began.
+    pub(super) fn overrun(&mut self, now: Instant) -> Option<Instant> {
+        let due = self.overruns.partition_point(|&(at, _)| at <= now);
+        let first = self.overruns.drain(..due).map(|(_, start)| start).min()?;
+        let cut = self.cut(first);
+        self.interrupt(cut, now);
+        Some(cut)
     }
 
     /// Whether an `outage.ended` of that key and instant closes nothing as things are known.
     pub(super) fn is_orphan(&self, key: &str, at: Instant) -> bool {
-        !self.outages.iter().rev().any(|outage| *outage.key == *key && outage.end == Some(at))
+        let from = self.cut(at);
+        !self.outages_within(from, at).iter().rev().any(|outage| *outage.key == *key && outage.end == Some(at))
     }
 
     /// Takes in an operator's report. Returns whether it is new.
     pub(super) fn report(&mut self, mark: StageMark) -> bool {
-        let key = |m: &StageMark| (m.record.at, m.record.stage);
-        let place = self.stages.partition_point(|known| key(known) < key(&mark));
-        let known = self.stages[place..].iter().take_while(|m| key(m) == key(&mark)).any(|m| *m == mark);
-        if !known {
-            // Among equals the place must not depend on the order of arrival.
-            let equals = &self.stages[place..];
-            let after = equals
-                .iter()
-                .take_while(|m| key(m) == key(&mark) && (&m.about, &m.record.by) < (&mark.about, &mark.record.by))
-                .count();
-            self.stages.insert(place + after, mark);
+        let order = |mark: &StageMark| {
+            let StageMark { about, record, id, retracted: _ } = mark;
+            (record.at, record.stage, about.clone(), record.by.clone(), record.detail.clone(), *id)
+        };
+        let key = |mark: &StageMark| (mark.record.at, mark.record.stage);
+        let first = self.stages.partition_point(|known| key(known) < key(&mark));
+        // Among equals the place must not depend on the order of arrival.
+        let after =
+            self.stages[first..].iter().take_while(|known| key(known) == key(&mark) && order(known) < order(&mark));
+        let place = first + after.count();
+        if self.stages.get(place).is_some_and(|known| order(known) == order(&mark)) {
+            return false;
         }
-        !known
+        self.stages.insert(place, mark);
+        true
     }
 
     /// From when on an operator's report made at `at` may change something: what it names may be long over.
@@ -112,7 +232,7 @@ impl History {
 
     /// What operators reported of that stage, in order of time.
     pub(super) fn reports(&self, stage: Stage) -> impl Iterator<Item = &StageMark> {
-        self.stages.iter().filter(move |mark| mark.record.stage == stage)
+        self.stages.iter().filter(move |mark| mark.record.stage == stage && !mark.retracted)
     }
 
     /// The outages whose start lies in `[from, until]`, sorted by start.
@@ -122,33 +242,36 @@ impl History {
         &self.outages[first..last.max(first)]
     }
 
-    /// How many outages began in `[from, until)`.
-    pub(super) fn outages_begun(&self, from: Instant, until: Instant) -> usize {
+    /// The outages that begin at or after `from`.
+    pub(super) fn outages_from(&self, from: Instant) -> &[Outage] {
+        self.outages_within(from, Instant::MAX)
+    }
+
+    /// How many outages, and how many planned ones, began in `[from, until)`, as they stand at `until`.
+    pub(super) fn outages_begun(&self, from: Instant, until: Instant) -> (u64, u64) {
         let first = self.outages.partition_point(|outage| outage.start < from);
         let last = self.outages.partition_point(|outage| outage.start < until);
-        last.saturating_sub(first)
+        let begun = &self.outages[first..last.max(first)];
+        let unplanned = begun.iter().filter(|outage| outage.unplanned.is_some_and(|at| at < until)).count() as u64;
+        (unplanned, begun.len() as u64 - unplanned)
     }
 
     /// The next instant after `now` at which what is already known of an interruption takes effect.
     pub(super) fn next_edge(&self, now: Instant) -> Option<Instant> {
-        let stretches = self.down.stretches();
-        let begun = stretches.partition_point(|s| s.start <= now);
-        let open_from = stretches[..begun].last().filter(|s| s.end_or_max() > now).map_or(now, |s| s.start);
-        let edges = self
-            .outages_within(open_from, Instant::MAX)
-            .iter()
-            .filter(|outage| outage.about.severity == Severity::Down)
-            .filter_map(|outage| if outage.start > now { Some(outage.start) } else { outage.end });
+        let from = self.cut(now);
+        let ahead = self.outages_from(from).iter().flat_map(|outage| {
+            let edges = outage.stretches().flat_map(|(part, end)| [Some(part.from), end]);
+            edges.chain([outage.overruns_at()])
+        });
         let reports = self.stages.iter().rev().map(|mark| mark.record.at).take_while(|&at| at > now);
-        edges.chain(reports).filter(|&at| at > now).min()
+        ahead.flatten().chain(reports).filter(|&at| at > now).min()
     }
 }
 
-/// The outages that begin at or after `from` and are at least that severe.
-fn stretches_from(outages: &[Outage], from: Instant, least: Severity) -> impl Iterator<Item = Stretch> {
-    let first = outages.partition_point(|outage| outage.start < from);
-    outages[first..]
-        .iter()
-        .filter(move |outage| outage.about.severity >= least)
-        .map(|outage| Stretch { start: outage.start, end: outage.end })
+/// The first instant of the outage that lies in no maintenance.
+fn unplanned(outage: &Outage, excluded: &[Stretch]) -> Option<Instant> {
+    match covering(excluded, outage.start) {
+        None => Some(outage.start),
+        Some(maintenance) => maintenance.end.filter(|&end| end < outage.end_or_max()),
+    }
 }

@@ -11,13 +11,14 @@ use super::assess::{self, Group};
 use super::availability::Stretch;
 use super::counts::Counts;
 use super::history::{History, StageMark};
+use super::marks::Outage;
 use super::timers::Timer;
 use crate::model::alert::Alert;
 use crate::model::effect::{Effect, EffectKind, Reason};
-use crate::model::event::{About, Severity};
+use crate::model::event::About;
 use crate::model::incident::{Clock, ClockName, Incident, IncidentId, Stage, Status};
-use crate::model::policy::Policy;
-use crate::model::service::{ServiceFacts, ServiceName};
+use crate::model::level::LevelRules;
+use crate::model::service::ServiceName;
 use crate::model::time::{Instant, Span};
 
 /// An incident with the alerts that fire for it.
@@ -29,21 +30,52 @@ pub(super) struct Tracked {
     counted: bool,
     /// The clocks whose breach is in the count of breaches.
     breaches_counted: Vec<ClockName>,
+    /// The acknowledgement that is in the figures.
+    acknowledged: Option<Acknowledged>,
+}
+
+impl Tracked {
+    /// The first acknowledgement, as the figures have it: of an incident that is one of its own.
+    pub(super) fn acknowledgement(&self) -> Option<Acknowledged> {
+        let incident = &self.incident;
+        let own = !matches!(incident.status, Status::Merged | Status::Withdrawn);
+        let at = incident.acknowledged.as_ref().filter(|_| own)?.at;
+        Some((at, at.since(incident.started)))
+    }
+
+    /// Brings the figures' acknowledgement up to date. Returns what it was and what it is, when they differ.
+    pub(super) fn account(&mut self) -> Option<(Option<Acknowledged>, Option<Acknowledged>)> {
+        let is = self.acknowledgement();
+        let was = std::mem::replace(&mut self.acknowledged, is);
+        (was != is).then_some((was, is))
+    }
 }
 
 /// What a service's incidents are judged by.
 pub(super) struct Context<'a> {
     pub(super) now: Instant,
     pub(super) service: &'a ServiceName,
-    pub(super) facts: &'a ServiceFacts,
-    pub(super) policy: &'a Policy,
+    pub(super) kind: &'a str,
+    pub(super) region: &'a str,
+    pub(super) tier: &'a str,
+    pub(super) in_group: &'a dyn Fn(&str) -> bool,
+    /// The catalogue's users.
+    pub(super) users: Option<u64>,
     pub(super) users_of_kind: u64,
+    pub(super) levels: &'a LevelRules,
+    pub(super) reopen: Span,
+    /// The limits of its clocks, where there are any.
+    pub(super) response: Option<Span>,
+    pub(super) repair: Option<Span>,
     /// What led here, when the marks alone do not say.
     pub(super) policy_changed: bool,
 }
 
-/// When a service's timers are due; by their place in [`Timer::ALL`].
-pub(super) type Deadlines = [Option<Instant>; Timer::ALL.len()];
+/// A first acknowledgement that is in the figures: when, and how long after the start.
+pub(super) type Acknowledged = (Instant, Span);
+
+/// When a service's timers are due; by their place in [`Timer::INCIDENT`].
+pub(super) type Deadlines = [Option<Instant>; Timer::INCIDENT.len()];
 
 /// Brings the service's incidents in line with its marks, as they stand now, from `from` on.
 pub(super) fn settle(
@@ -55,7 +87,7 @@ pub(super) fn settle(
 ) -> Deadlines {
     // What lies ahead of now takes effect when its time comes; what is live is always looked at.
     let from = from.min(cx.now);
-    let (mut open, region) = candidates(history, from, cx.policy.reopen);
+    let (mut open, region) = candidates(history, from, cx.reopen);
     let groups = groups(history, region, cx);
     let mut live = None;
     for group in &groups {
@@ -114,8 +146,8 @@ fn candidates(history: &History, from: Instant, reopen: Span) -> (Vec<usize>, In
 /// The interruptions from `region` on, as they stand now: stretches less than `reopen` apart, unless an operator
 /// confirmed the restoration between them.
 fn groups(history: &History, region: Instant, cx: &Context<'_>) -> Vec<Group> {
-    let stretches = history.down.stretches();
-    let near = |a: &Stretch, b: &Stretch| b.start.since(a.end_or_max()) < cx.policy.reopen;
+    let stretches = history.interrupted.stretches();
+    let near = |a: &Stretch, b: &Stretch| b.start.since(a.end_or_max()) < cx.reopen;
     let mut first = stretches.partition_point(|s| s.end_or_max() < region);
     while first > 0 && stretches.get(first).is_some_and(|s| near(&stretches[first - 1], s)) {
         first -= 1;
@@ -145,7 +177,7 @@ fn groups(history: &History, region: Instant, cx: &Context<'_>) -> Vec<Group> {
 fn close(history: &History, group: &mut Group, next: Instant, cx: &Context<'_>) {
     group.next = (next < Instant::MAX).then_some(next);
     let Some(end) = group.last().end else { return };
-    let quiet = end.plus(cx.policy.reopen);
+    let quiet = end.plus(cx.reopen);
     let by_quiet = (quiet <= next && quiet <= cx.now).then_some((quiet, None));
     let by_operator = confirmed(history, group, next)
         .filter(|mark| mark.record.at <= cx.now)
@@ -170,7 +202,8 @@ pub(super) fn concerns(mark: &StageMark, history: &History, group: &Group) -> bo
     match &mark.about {
         About::Service => true,
         About::Outage(key) => {
-            history.outages_within(group.start(), group.end_or_max()).iter().any(|outage| outage.key == *key)
+            let within = history.outages_within(history.cut(group.start()), group.end_or_max());
+            within.iter().any(|outage| outage.key == *key && outage.end_or_max() >= group.start())
         }
         About::Incident(id) => history.incidents.iter().any(|tracked| {
             let incident = &tracked.incident;
@@ -183,7 +216,7 @@ pub(super) fn concerns(mark: &StageMark, history: &History, group: &Group) -> bo
 
 /// The record for a group that has none: a new one, or the one that the same first outage had before.
 fn open_or_revive(history: &mut History, group: &Group, cx: &Context<'_>) -> usize {
-    let id = id_of(history, group, cx.service);
+    let id = id_of(history, group, cx.service, cx.now);
     match history.incidents.iter().position(|tracked| tracked.incident.id == id) {
         Some(known) => {
             let incident = &mut history.incidents[known].incident;
@@ -198,18 +231,16 @@ fn open_or_revive(history: &mut History, group: &Group, cx: &Context<'_>) -> usi
                 alerts: Vec::new(),
                 counted: false,
                 breaches_counted: Vec::new(),
+                acknowledged: None,
             });
             history.incidents.len() - 1
         }
     }
 }
 
-fn id_of(history: &History, group: &Group, service: &ServiceName) -> IncidentId {
-    let first = history
-        .outages_within(group.start(), group.end_or_max())
-        .iter()
-        .find(|outage| outage.about.severity == Severity::Down);
-    let key = first.map_or("", |outage| &*outage.key);
+fn id_of(history: &History, group: &Group, service: &ServiceName, now: Instant) -> IncidentId {
+    let begins = |outage: &&Outage| group.parts(outage, now).any(|(part, _)| part.from == group.start());
+    let key = group.outages(history, now).find(begins).map_or("", |outage| &*outage.key);
     let name = format!("{service}\n{key}\n{}", group.start().as_micros());
     IncidentId(xxh3_64(name.as_bytes()))
 }
@@ -270,13 +301,15 @@ fn reassess(
 
 /// When to look again. Only the last incident of a service can be live.
 fn deadlines(history: &History, live: Option<&Incident>, cx: &Context<'_>) -> Deadlines {
-    Timer::ALL.map(|timer| {
+    Timer::INCIDENT.map(|timer| {
         let at = match timer {
             Timer::Mark => history.next_edge(cx.now),
             Timer::Level => live.and_then(|incident| incident.next_level).map(|(_, at)| at),
             Timer::Response => live.and_then(|incident| assess::breach_due(incident, 0)),
             Timer::Repair => live.and_then(|incident| assess::breach_due(incident, 1)),
-            Timer::Quiet => live.and_then(|incident| incident.restored).map(|end| end.plus(cx.policy.reopen)),
+            Timer::Quiet => live.and_then(|incident| incident.restored).map(|end| end.plus(cx.reopen)),
+            // Those of feeds, budgets and policies follow from other things.
+            Timer::Policy | Timer::Silence | Timer::Budget | Timer::Latency => None,
         };
         at.filter(|&at| at > cx.now)
     })

@@ -4,7 +4,6 @@
 //! which all conditions of a rule hold is solved for, not waited for.
 
 use crate::model::level::{Condition, Level, LevelRules, Ratio, Rule};
-use crate::model::service::ServiceFacts;
 use crate::model::time::{Instant, Span};
 
 /// A part of an incident during which something is down and the users affected stay the same.
@@ -22,7 +21,9 @@ pub(super) struct Segment {
 
 /// What a rule is held against besides the segments.
 pub(super) struct Subject<'a> {
-    pub(super) facts: &'a ServiceFacts,
+    pub(super) kind: &'a str,
+    pub(super) tier: &'a str,
+    pub(super) in_group: &'a dyn Fn(&str) -> bool,
     /// Users of all services of that kind.
     pub(super) users_of_kind: u64,
 }
@@ -95,9 +96,9 @@ fn wait_for(condition: &Condition, segment: &Segment, subject: &Subject<'_>) -> 
         Condition::LastingAtLeast(limit) => Some(until_down(segment, *limit)),
         // One service lies in one region; incidents of several services count theirs.
         Condition::RegionsAtLeast(limit) => when(*limit <= 1),
-        Condition::Kind(kind) => when(subject.facts.kind == *kind),
-        Condition::Tier(tier) => when(subject.facts.tier == *tier),
-        Condition::Tag(tag) => when(subject.facts.groups.contains(tag)),
+        Condition::Kind(kind) => when(subject.kind == kind),
+        Condition::Tier(tier) => when(subject.tier == tier),
+        Condition::Tag(tag) => when((subject.in_group)(tag)),
     }
 }
 
@@ -136,8 +137,7 @@ mod tests {
     }
 
     fn reach(conditions: &[Condition], segments: &[Segment]) -> Option<i64> {
-        let facts = ServiceFacts { kind: "voice".to_owned(), ..ServiceFacts::default() };
-        let subject = Subject { facts: &facts, users_of_kind: 1000 };
+        let subject = Subject { kind: "voice", tier: "", in_group: &|_| false, users_of_kind: 1000 };
         reached(&rule(conditions), segments, &subject).map(Instant::as_micros)
     }
 

@@ -1,15 +1,19 @@
 //! Marks: what was said of a service's outages, by event time, and the outages that follow from them.
 //!
 //! Marks are a set: saying one again changes nothing, and the order in which they came cannot be told from them.
-//! So a late, repeated or out-of-order event is an edit of a short sorted list, never a special case.
+//! So a late, repeated, corrected or retracted event is an edit of a short sorted list, never a special case.
 
 use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use super::ledger::Id;
 use crate::model::event::{Cause, OutageFacts, Severity};
-use crate::model::time::Instant;
+use crate::model::level::Ratio;
+use crate::model::time::{Instant, Span};
 
+/// The smallest step of time.
+const TICK: Span = Span::from_micros(1);
 /// How much of an event's free text is kept for the page; all of it stays in the journal.
 const DETAIL_CHARS_MAX: usize = 300;
 
@@ -19,29 +23,36 @@ pub(super) struct Marks {
     by_key: BTreeMap<Box<str>, Vec<Mark>>,
 }
 
-/// One mark. Ordered by time, and at one instant starts come before ends, so that an outage of no length is one.
-#[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
+/// One mark. Ordered by time; at one instant starts come before updates and those before ends, so that an outage of
+/// no length is one; what else it says and the id only make the order one of the set, not of arrival.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 struct Mark {
     at: Instant,
     said: Said,
+    id: Id,
+    /// It was taken back. Kept, as that may be taken back as well.
+    retracted: bool,
 }
 
 /// What a mark says.
-#[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub(super) enum Said {
-    /// It began, with what was said of it.
-    Started(Start),
+    /// It began.
+    Started(Box<Facts>),
+    /// What is known of it changed.
+    Updated(Box<Facts>),
     /// It ended, perhaps with its cause.
-    Ended(Cause),
+    Ended(Option<Cause>),
 }
 
-/// What the start of an outage says of it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
-pub(super) struct Start {
-    pub(super) severity: Severity,
-    pub(super) users: Option<u64>,
-    pub(super) cause: Cause,
-    pub(super) detail: Option<Box<str>>,
+/// What is said of an outage; absent is unsaid.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub(super) struct Facts {
+    severity: Option<Severity>,
+    weight: Option<Ratio>,
+    users: Option<u64>,
+    cause: Option<Cause>,
+    detail: Option<Box<str>>,
 }
 
 /// One outage: a start and the end that belongs to it.
@@ -50,99 +61,167 @@ pub(super) struct Outage {
     pub(super) key: Box<str>,
     pub(super) start: Instant,
     pub(super) end: Option<Instant>,
-    pub(super) about: Start,
+    /// How it stood from when on. Never empty; the first part begins with the outage.
+    pub(super) parts: Vec<Part>,
+    pub(super) cause: Cause,
+    pub(super) detail: Option<Box<str>>,
+    /// The first instant of it that lies in no maintenance. Absent: all of it does, and it is planned.
+    pub(super) unplanned: Option<Instant>,
 }
 
-impl Start {
-    pub(super) fn new(facts: &OutageFacts) -> Self {
+/// How an outage stood from an instant on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(super) struct Part {
+    pub(super) from: Instant,
+    pub(super) severity: Severity,
+    /// How much a degradation takes, where that was said.
+    pub(super) weight: Option<Ratio>,
+    /// The users affected, where that was said.
+    pub(super) users: Option<u64>,
+}
+
+impl Facts {
+    pub(super) fn new(facts: &OutageFacts) -> Box<Self> {
         let cut = |text: &str| match text.char_indices().nth(DETAIL_CHARS_MAX) {
             Some((end, _)) => text[..end].into(),
             None => text.into(),
         };
-        Self {
-            severity: facts.severity.unwrap_or(Severity::Down),
+        Box::new(Self {
+            severity: facts.severity,
+            weight: facts.weight,
             users: facts.users,
-            cause: facts.cause.unwrap_or_default(),
+            cause: facts.cause,
             detail: facts.detail.as_deref().map(cut),
-        }
+        })
     }
 }
 
-impl Said {
-    const fn rank(&self) -> u8 {
-        match self {
-            Self::Started(_) => 0,
-            Self::Ended(_) => 1,
+impl Outage {
+    /// The end, or later than anything.
+    pub(super) fn end_or_max(&self) -> Instant {
+        self.end.unwrap_or(Instant::MAX)
+    }
+
+    /// Whether it is an outage at all as things stand at `at`: not one that is planned so far. It overruns its
+    /// maintenance when it is still open after the last instant of that; an end at just that instant keeps it planned.
+    pub(super) fn counts(&self, at: Instant) -> bool {
+        self.unplanned.is_some_and(|unplanned| unplanned < at || unplanned == self.start)
+    }
+
+    /// The first instant at which it counts, if it is planned until then.
+    pub(super) fn overruns_at(&self) -> Option<Instant> {
+        self.unplanned.filter(|&unplanned| unplanned > self.start).map(|unplanned| unplanned.plus(TICK))
+    }
+
+    /// Its parts with their ends: `[from, until)`.
+    pub(super) fn stretches(&self) -> impl Iterator<Item = (Part, Option<Instant>)> {
+        let ends = self.parts.iter().skip(1).map(|part| Some(part.from)).chain([self.end]);
+        self.parts.iter().copied().zip(ends)
+    }
+
+    fn begin(key: &str, at: Instant, facts: &Facts) -> Self {
+        let part = Part {
+            from: at,
+            severity: facts.severity.unwrap_or(Severity::Down),
+            weight: facts.weight,
+            users: facts.users,
+        };
+        let cause = facts.cause.unwrap_or_default();
+        let detail = facts.detail.clone();
+        Self { key: key.into(), start: at, end: None, parts: vec![part], cause, detail, unplanned: Some(at) }
+    }
+
+    /// Another start of the same instant: said both ways, it is the graver.
+    fn join(&mut self, facts: &Facts) {
+        if let [part] = &mut *self.parts {
+            part.severity = part.severity.max(facts.severity.unwrap_or(Severity::Down));
+            part.weight = part.weight.max(facts.weight);
+            part.users = part.users.max(facts.users);
+        }
+        self.cause = self.cause.max(facts.cause.unwrap_or_default());
+        if facts.detail > self.detail {
+            self.detail.clone_from(&facts.detail);
         }
     }
 
-    /// Two marks of one instant that differ in what they say become the graver of both, whichever came first.
-    fn join(&mut self, other: Self) {
-        match (self, other) {
-            (Self::Started(mine), Self::Started(theirs)) => {
-                mine.severity = mine.severity.max(theirs.severity);
-                mine.users = mine.users.max(theirs.users);
-                mine.cause = mine.cause.max(theirs.cause);
-                if theirs.detail > mine.detail {
-                    mine.detail = theirs.detail;
-                }
+    fn update(&mut self, at: Instant, facts: &Facts) {
+        if let Some(&last) = self.parts.last() {
+            let part = Part {
+                from: at,
+                severity: facts.severity.unwrap_or(last.severity),
+                weight: facts.weight.or(last.weight),
+                users: facts.users.or(last.users),
+            };
+            if last.from == at {
+                self.parts.pop();
             }
-            (Self::Ended(mine), Self::Ended(theirs)) => *mine = (*mine).max(theirs),
-            (Self::Started(_), Self::Ended(_)) | (Self::Ended(_), Self::Started(_)) => {}
+            if self.parts.last().is_none_or(|before| Part { from: at, ..*before } != part) {
+                self.parts.push(part);
+            }
+        }
+        if let Some(cause) = facts.cause {
+            self.cause = cause;
+        }
+        if facts.detail.is_some() {
+            self.detail.clone_from(&facts.detail);
         }
     }
 }
 
 impl Marks {
-    /// Whether anything was said of `key`.
-    pub(super) fn knows(&self, key: &str) -> bool {
-        self.by_key.contains_key(key)
-    }
-
-    /// Adds a mark. Returns the instant from which the outages of `key` have to be paired again, or `None` when
-    /// nothing new was said.
-    pub(super) fn add(&mut self, key: &str, at: Instant, said: Said) -> Option<Instant> {
+    /// Adds a mark. Returns whether it may change anything.
+    pub(super) fn add(&mut self, key: &str, at: Instant, said: Said, id: Id, retracted: bool) -> bool {
         let marks = match self.by_key.get_mut(key) {
             Some(marks) => marks,
             None => self.by_key.entry(key.into()).or_default(),
         };
-        let place = marks.partition_point(|m| (m.at, m.said.rank()) < (at, said.rank()));
-        match marks.get_mut(place) {
-            Some(mark) if mark.at == at && mark.said.rank() == said.rank() => {
-                let before = mark.said.clone();
-                mark.said.join(said);
-                if mark.said == before {
-                    return None;
-                }
+        let mark = Mark { at, said, id, retracted };
+        match marks.binary_search(&mark) {
+            Ok(_) => false,
+            Err(place) => {
+                marks.insert(place, mark);
+                !retracted
             }
-            _ => marks.insert(place, Mark { at, said }),
         }
-        Some(at)
+    }
+
+    /// Marks what was said by `id` as taken back, or no longer so. Returns the keys and instants concerned.
+    pub(super) fn retract(&mut self, id: Id, retracted: bool) -> Vec<(Box<str>, Instant)> {
+        let mut concerned = Vec::new();
+        for (key, marks) in &mut self.by_key {
+            for mark in marks.iter_mut().filter(|mark| mark.id == id && mark.retracted != retracted) {
+                mark.retracted = retracted;
+                concerned.push((key.clone(), mark.at));
+            }
+        }
+        concerned
     }
 
     /// The outages of `key` that begin at or after `from`, which must be an instant at which none is open.
     pub(super) fn outages(&self, key: &str, from: Instant) -> Vec<Outage> {
         let Some(marks) = self.by_key.get(key) else { return Vec::new() };
-        let first = marks.partition_point(|m| m.at < from);
+        let first = marks.partition_point(|mark| mark.at < from);
         let mut outages: Vec<Outage> = Vec::new();
         let mut open = false;
-        for mark in &marks[first..] {
-            match &mark.said {
-                Said::Started(about) if !open => {
+        for mark in marks[first..].iter().filter(|mark| !mark.retracted) {
+            match (&mark.said, outages.last_mut().filter(|_| open)) {
+                (Said::Started(facts), None) => {
                     open = true;
-                    outages.push(Outage { key: key.into(), start: mark.at, end: None, about: about.clone() });
+                    outages.push(Outage::begin(key, mark.at, facts));
                 }
-                Said::Ended(cause) if open => {
+                (Said::Started(facts), Some(outage)) if outage.start == mark.at => outage.join(facts),
+                (Said::Updated(facts), Some(outage)) => outage.update(mark.at, facts),
+                (Said::Ended(cause), Some(outage)) => {
                     open = false;
-                    if let Some(outage) = outages.last_mut() {
-                        outage.end = Some(mark.at);
-                        if *cause != Cause::Unknown {
-                            outage.about.cause = *cause;
-                        }
+                    outage.end = Some(mark.at);
+                    match *cause {
+                        Some(cause) if cause != Cause::Unknown => outage.cause = cause,
+                        _ => {}
                     }
                 }
-                // A start while it is open, or an end while it is not, changes nothing until other marks come.
-                Said::Started(_) | Said::Ended(_) => {}
+                // A start while it is open, or an end or update while it is not, changes nothing until other
+                // marks come.
+                (Said::Started(_), Some(_)) | (Said::Updated(_) | Said::Ended(_), None) => {}
             }
         }
         outages

@@ -2,11 +2,12 @@
 
 use borsh::BorshDeserialize;
 
-use super::Engine;
+use super::registry::{Kept, Registry};
+use super::{Engine, State};
 
 /// What a snapshot begins with. The number changes whenever the layout of any part of the state does; an engine
 /// that does not know it asks for the journal instead, which never loses its meaning.
-const MAGIC: &[u8; 8] = b"f9-eng02";
+const MAGIC: &[u8; 8] = b"f9-eng03";
 
 /// Why bytes are no snapshot of this engine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +26,7 @@ impl Engine {
     pub fn snapshot(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         // Writing into memory cannot fail.
-        let written = borsh::to_writer(&mut bytes, &self.state);
+        let written = borsh::to_writer(&mut bytes, &(&self.state, &self.registry.kept));
         debug_assert!(written.is_ok());
         bytes
     }
@@ -36,8 +37,8 @@ impl Engine {
     /// When another version wrote them, or they are damaged.
     pub fn restore(bytes: &[u8]) -> Result<Self, BadSnapshot> {
         let body = bytes.strip_prefix(MAGIC).ok_or(BadSnapshot::OtherVersion)?;
-        let state = BorshDeserialize::try_from_slice(body)
+        let (state, kept): (State, Kept) = BorshDeserialize::try_from_slice(body)
             .map_err(|error: borsh::io::Error| BadSnapshot::Damaged(error.to_string()))?;
-        Ok(Self::with(state))
+        Ok(Self { state, registry: Registry::new(kept) })
     }
 }

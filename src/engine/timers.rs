@@ -7,10 +7,14 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::model::time::Instant;
 
-/// Why the engine wants to be woken for a service.
+/// Why the engine wants to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub enum Timer {
-    /// A mark that lies ahead of now takes effect.
+    /// Targets come into force.
+    Policy,
+    /// A feed has been silent for too long.
+    Silence,
+    /// A mark that lies ahead of now takes effect, or a planned outage overruns its maintenance.
     Mark,
     /// A rule of a graver level comes to hold.
     Level,
@@ -20,52 +24,74 @@ pub enum Timer {
     Repair,
     /// It has been quiet for long enough to confirm the restoration.
     Quiet,
+    /// An error budget comes to be at risk, spent, spent too fast, or no longer so.
+    Budget,
+    /// Too few samples come to be within the limit, or no longer so.
+    Latency,
+}
+
+/// Whose deadline it is. At one instant policies come first, then feeds, services, groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+pub(super) enum Owner {
+    Policy,
+    Feed(u32),
+    Service(u32),
+    Group(u32),
 }
 
 impl Timer {
-    /// Every timer.
-    pub const ALL: [Self; 5] = [Self::Mark, Self::Level, Self::Response, Self::Repair, Self::Quiet];
+    /// The timers that follow from a service's incidents.
+    pub(super) const INCIDENT: [Self; 5] = [Self::Mark, Self::Level, Self::Response, Self::Repair, Self::Quiet];
 
     /// The timer's name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Policy => "policy",
+            Self::Silence => "silence",
             Self::Mark => "mark",
             Self::Level => "level",
             Self::Response => "response",
             Self::Repair => "repair",
             Self::Quiet => "quiet",
+            Self::Budget => "budget",
+            Self::Latency => "latency",
         }
     }
 }
 
-/// Deadlines by service and name, and in the order in which they are due.
+/// Deadlines by owner and name, and in the order in which they are due.
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Timers {
-    armed: BTreeMap<(u32, Timer), Instant>,
-    due: BTreeSet<(Instant, u32, Timer)>,
+    armed: BTreeMap<(Owner, Timer), Instant>,
+    due: BTreeSet<(Instant, Owner, Timer)>,
 }
 
 impl Timers {
     /// Arms, moves or (with `None`) stops a timer.
-    pub(super) fn set(&mut self, service: u32, timer: Timer, deadline: Option<Instant>) {
+    pub(super) fn set(&mut self, owner: Owner, timer: Timer, deadline: Option<Instant>) {
         let before = match deadline {
-            Some(deadline) => self.armed.insert((service, timer), deadline),
-            None => self.armed.remove(&(service, timer)),
+            Some(deadline) => self.armed.insert((owner, timer), deadline),
+            None => self.armed.remove(&(owner, timer)),
         };
         if before == deadline {
             return;
         }
         if let Some(before) = before {
-            self.due.remove(&(before, service, timer));
+            self.due.remove(&(before, owner, timer));
         }
         if let Some(deadline) = deadline {
-            self.due.insert((deadline, service, timer));
+            self.due.insert((deadline, owner, timer));
         }
     }
 
     /// The earliest deadline.
-    pub(super) fn first(&self) -> Option<(Instant, u32, Timer)> {
+    pub(super) fn first(&self) -> Option<(Instant, Owner, Timer)> {
         self.due.first().copied()
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.due.len()
     }
 }

@@ -5,7 +5,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use super::incident::IncidentId;
 use super::level::Level;
 use super::service::ServiceName;
-use super::time::Instant;
+use super::time::{Instant, Span, Window};
 
 /// What an alert is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
@@ -16,6 +16,16 @@ pub enum AlertName {
     ResponseOverdue,
     /// The service was not restored within the limit (R2).
     RepairOverdue,
+    /// The error budget is spent many times as fast as the target allows (SRE workbook, chapter 5).
+    ErrorBudgetBurn,
+    /// What is open will spend the error budget before long.
+    ErrorBudgetAtRisk,
+    /// The error budget is spent.
+    ErrorBudgetExhausted,
+    /// Too few samples of latency are within the limit.
+    LatencyTargetMissed,
+    /// A measurement is beyond its limit.
+    MeasurementOutOfRange,
 }
 
 impl AlertName {
@@ -26,6 +36,11 @@ impl AlertName {
             Self::ServiceInterruption => "ServiceInterruption",
             Self::ResponseOverdue => "ResponseOverdue",
             Self::RepairOverdue => "RepairOverdue",
+            Self::ErrorBudgetBurn => "ErrorBudgetBurn",
+            Self::ErrorBudgetAtRisk => "ErrorBudgetAtRisk",
+            Self::ErrorBudgetExhausted => "ErrorBudgetExhausted",
+            Self::LatencyTargetMissed => "LatencyTargetMissed",
+            Self::MeasurementOutOfRange => "MeasurementOutOfRange",
         }
     }
 }
@@ -33,34 +48,194 @@ impl AlertName {
 /// What makes two alerts the same one: all that its labels are made of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub struct AlertKey {
-    /// What it is about.
+    /// What it says.
     pub name: AlertName,
-    /// The incident.
-    pub incident: IncidentId,
-    /// The incident's level.
-    pub level: Level,
-    /// The service out, or the suspected cause.
-    pub scope: ServiceName,
-    /// The region concerned; empty when unknown.
-    pub region: String,
+    /// Of what.
+    pub about: About,
+}
+
+/// What an alert is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+pub enum About {
+    /// An incident.
+    Incident {
+        /// The incident.
+        id: IncidentId,
+        /// Its level.
+        level: Level,
+        /// The service out, or the suspected cause.
+        scope: ServiceName,
+        /// The region concerned; empty when unknown.
+        region: String,
+    },
+    /// The error budget of a rolling window.
+    Budget {
+        /// Whose.
+        of: Owner,
+        /// The window.
+        window: Window,
+    },
+    /// How fast an error budget is spent.
+    Burn {
+        /// Whose.
+        of: Owner,
+        /// Over which windows, and how fast.
+        pair: BurnPair,
+    },
+    /// A measurement of a service, `latency` among them.
+    Measurement {
+        /// The service.
+        service: ServiceName,
+        /// The measurement's name.
+        metric: String,
+    },
+}
+
+/// Whose figure an alert is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+pub enum Owner {
+    /// A service.
+    Service(ServiceName),
+    /// A group, as groups are named in figures.
+    Group(String),
+}
+
+impl Owner {
+    fn label(&self) -> (&'static str, String) {
+        match self {
+            Self::Service(name) => ("service", name.to_string()),
+            Self::Group(name) => ("group", name.clone()),
+        }
+    }
+
+    /// The name of the service or group.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Service(name) => name.as_str(),
+            Self::Group(name) => name,
+        }
+    }
+}
+
+/// A pair of windows over both of which the budget must be spent that many times too fast: the long one so that it
+/// matters, the short one so that it is still so (SRE workbook, chapter 5, table 5-8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+pub enum BurnPair {
+    /// 14.4 times over 1 h and 5 min: 2 % of a month's budget in an hour.
+    Fast,
+    /// 6 times over 6 h and 30 min: 5 % of a month's budget in six hours.
+    Slow,
+    /// As fast as it may over 3 d and 6 h: 10 % of a month's budget in three days.
+    Steady,
+}
+
+impl BurnPair {
+    /// Every pair, fastest first.
+    pub const ALL: [Self; 3] = [Self::Fast, Self::Slow, Self::Steady];
+
+    /// The `speed` label.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "14.4x1h",
+            Self::Slow => "6x6h",
+            Self::Steady => "1x3d",
+        }
+    }
+
+    /// The `severity` label.
+    #[must_use]
+    pub const fn severity(self) -> &'static str {
+        match self {
+            Self::Fast | Self::Slow => "page",
+            Self::Steady => "ticket",
+        }
+    }
+
+    /// The burn rate that is too fast, in tenths.
+    #[must_use]
+    pub const fn tenths(self) -> i128 {
+        match self {
+            Self::Fast => 144,
+            Self::Slow => 60,
+            Self::Steady => 10,
+        }
+    }
+
+    /// The long and the short window.
+    #[must_use]
+    pub const fn windows(self) -> [Span; 2] {
+        match self {
+            Self::Fast => [Span::from_hours(1), Span::from_mins(5)],
+            Self::Slow => [Span::from_hours(6), Span::from_mins(30)],
+            Self::Steady => [Span::from_hours(72), Span::from_hours(6)],
+        }
+    }
 }
 
 impl AlertKey {
     /// The labels, as `alertname` and the contract's others.
     #[must_use]
     pub fn labels(&self) -> Vec<(&'static str, String)> {
-        let mut labels = vec![
-            ("alertname", self.name.name().to_owned()),
-            ("source", "fournines".to_owned()),
-            ("level", self.level.name().to_owned()),
-            ("severity", self.level.severity().to_owned()),
-            ("incident", self.incident.to_string()),
-            ("scope", self.scope.to_string()),
-        ];
-        if self.name == AlertName::ServiceInterruption {
-            labels.push(("region", self.region.clone()));
+        let mut labels = vec![("alertname", self.name.name().to_owned()), ("source", "fournines".to_owned())];
+        match &self.about {
+            About::Incident { id, level, scope, region } => {
+                labels.push(("level", level.name().to_owned()));
+                labels.push(("severity", level.severity().to_owned()));
+                labels.push(("incident", id.to_string()));
+                labels.push(("scope", scope.to_string()));
+                if self.name == AlertName::ServiceInterruption {
+                    labels.push(("region", region.clone()));
+                }
+            }
+            About::Budget { of, window } => {
+                labels.push(of.label());
+                labels.push(("window", window.name().to_owned()));
+                if self.name == AlertName::ErrorBudgetAtRisk {
+                    labels.push(("severity", "ticket".to_owned()));
+                }
+            }
+            About::Burn { of, pair } => {
+                labels.push(of.label());
+                labels.push(("severity", pair.severity().to_owned()));
+                labels.push(("speed", pair.name().to_owned()));
+            }
+            About::Measurement { service, metric } => {
+                labels.push(("service", service.to_string()));
+                labels.push(("severity", "ticket".to_owned()));
+                labels.push(("metric", metric.clone()));
+            }
         }
         labels
+    }
+
+    /// The incident that it is about, if it is about one.
+    #[must_use]
+    pub const fn incident(&self) -> Option<IncidentId> {
+        match &self.about {
+            About::Incident { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// Whom it concerns: the service, the suspected cause, or the group.
+    #[must_use]
+    pub fn scope(&self) -> &str {
+        match &self.about {
+            About::Incident { scope, .. } => scope.as_str(),
+            About::Budget { of, .. } | About::Burn { of, .. } => of.name(),
+            About::Measurement { service, .. } => service.as_str(),
+        }
+    }
+
+    /// The incident's level, if it is about one.
+    #[must_use]
+    pub const fn level(&self) -> Option<Level> {
+        match &self.about {
+            About::Incident { level, .. } => Some(*level),
+            _ => None,
+        }
     }
 }
 
@@ -78,8 +253,19 @@ pub struct Alert {
 /// What an alert's text is made of.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct AlertFacts {
-    /// When the incident began.
+    /// When it began: the incident, or that the condition holds.
     pub started: Instant,
+    /// The rule that gave the level, the limit that passed, or the figure that is beyond its limit.
+    pub because: String,
+    /// When the budget will be spent if nothing changes, where that is what it is about.
+    pub spent_at: Option<Instant>,
+    /// What is known of the incident, where it is about one.
+    pub incident: Option<IncidentFacts>,
+}
+
+/// What an alert's text says of an incident.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct IncidentFacts {
     /// Users affected, where that is known.
     pub users: Option<u64>,
     /// Whether that figure is the catalogue's.
@@ -90,8 +276,6 @@ pub struct AlertFacts {
     pub quiet_since: Option<Instant>,
     /// Who acknowledged, once somebody did.
     pub acknowledged_by: Option<Box<str>>,
-    /// The rule that gave the level, or the limit that passed.
-    pub because: String,
     /// What the first event said.
     pub detail: Option<Box<str>>,
 }

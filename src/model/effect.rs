@@ -52,6 +52,10 @@ pub enum Reason {
     Merged,
     /// The catalogue, the targets or the rules changed.
     PolicyChanged,
+    /// An error budget is at risk, spent, spent too fast, or no longer so.
+    Budget,
+    /// A measurement, or too large a share of the samples of latency, went beyond its limit or came back.
+    Measured,
 }
 
 impl Reason {
@@ -69,6 +73,8 @@ impl Reason {
             Self::Corrected => "corrected",
             Self::Merged => "merged",
             Self::PolicyChanged => "policy_changed",
+            Self::Budget => "budget",
+            Self::Measured => "measured",
         }
     }
 }

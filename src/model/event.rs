@@ -5,6 +5,7 @@ use std::sync::Arc;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::incident::Stage;
+use super::level::Ratio;
 use super::service::ServiceName;
 use super::time::{Instant, Span};
 
@@ -72,8 +73,8 @@ pub enum Body {
     },
     /// Maintenance was announced.
     MaintenancePlanned {
-        /// The service maintained.
-        service: ServiceName,
+        /// What is maintained.
+        of: Maintained,
         /// The maintenance's key.
         maintenance: Box<str>,
         /// When it begins.
@@ -83,8 +84,8 @@ pub enum Body {
     },
     /// Announced maintenance will not take place.
     MaintenanceCancelled {
-        /// The service it was for.
-        service: ServiceName,
+        /// What it was for.
+        of: Maintained,
         /// The maintenance's key.
         maintenance: Box<str>,
     },
@@ -115,6 +116,15 @@ pub enum Body {
     },
 }
 
+/// What maintenance is for: all that hangs on it is excused as well.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub enum Maintained {
+    /// A service, and those that depend on it.
+    Service(ServiceName),
+    /// A group, as groups are named in figures.
+    Group(Box<str>),
+}
+
 /// An outage began.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutageStarted {
@@ -132,7 +142,7 @@ pub struct OutageFacts {
     /// How bad it is.
     pub severity: Option<Severity>,
     /// How much of the service a degradation takes, 0–1.
-    pub weight: Option<f64>,
+    pub weight: Option<Ratio>,
     /// How many users it touches.
     pub users: Option<u64>,
     /// What it comes from.
@@ -288,10 +298,13 @@ impl Body {
             | Self::OutageEnded { service, .. }
             | Self::Latency { service, .. }
             | Self::Measurement { service, .. }
-            | Self::MaintenancePlanned { service, .. }
-            | Self::MaintenanceCancelled { service, .. } => Some(service),
+            | Self::MaintenancePlanned { of: Maintained::Service(service), .. }
+            | Self::MaintenanceCancelled { of: Maintained::Service(service), .. } => Some(service),
             Self::Case { service, .. } | Self::Survey { service, .. } => service.as_ref(),
-            Self::Heartbeat | Self::Retraction { .. } => None,
+            Self::MaintenancePlanned { of: Maintained::Group(_), .. }
+            | Self::MaintenanceCancelled { of: Maintained::Group(_), .. }
+            | Self::Heartbeat
+            | Self::Retraction { .. } => None,
         }
     }
 
@@ -315,6 +328,12 @@ pub enum Outcome {
     Kept,
     /// Part of a drill: it counts nowhere else.
     Drill,
+    /// Taken back by a retraction that came before it. Kept: the retraction may be taken back as well.
+    Retracted,
+    /// Maintenance announced after it began. Kept, but it excludes nothing.
+    Late,
+    /// Older than what is kept in full. The journal has it, and a replay counts it.
+    TooOld,
 }
 
 impl Outcome {
@@ -327,6 +346,9 @@ impl Outcome {
             Self::Orphan => "orphan",
             Self::Kept => "kept",
             Self::Drill => "drill",
+            Self::Retracted => "retracted",
+            Self::Late => "late",
+            Self::TooOld => "too_old",
         }
     }
 }

@@ -113,7 +113,7 @@ impl LevelRules {
 }
 
 /// A ratio from 0 to 1, in parts of 10⁹, so that comparisons are exact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub struct Ratio(u64);
 
 impl Ratio {
@@ -134,6 +134,12 @@ impl Ratio {
     #[must_use]
     pub const fn parts(self) -> u64 {
         self.0
+    }
+
+    /// What is missing to the whole, in parts of 10⁹: of a target, its error budget.
+    #[must_use]
+    pub const fn rest(self) -> i128 {
+        (Self::WHOLE - self.0) as i128
     }
 
     /// The ratio as floating point, for display.

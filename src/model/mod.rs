@@ -3,6 +3,7 @@
 //! Must not enter: a serialisation format, a clock, I/O, a runtime, randomness, or any other room of the house.
 
 pub mod alert;
+pub mod calendar;
 pub mod effect;
 pub mod event;
 pub mod figures;

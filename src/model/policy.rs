@@ -19,4 +19,19 @@ pub struct Policy {
     pub targets: Targets,
     /// Down again within this time is the same incident; quiet for this long verifies a restoration.
     pub reopen: Span,
+    /// The zone of calendar days, months, quarters and years.
+    pub time_zone: String,
+    /// The sources that are expected to speak.
+    pub feeds: Vec<Feed>,
+}
+
+/// A source that is expected to speak, and whose silence says nothing good.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Feed {
+    /// The source's name, as its events carry it.
+    pub source: String,
+    /// It is silent when nothing of it happened for longer than this.
+    pub heartbeat: Span,
+    /// The group of the services that it speaks for, as groups are named in figures.
+    pub group: String,
 }

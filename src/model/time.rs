@@ -204,7 +204,7 @@ impl fmt::Display for Span {
 }
 
 /// A rolling window: `[now - length, now)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub enum Window {
     /// One hour.
     Hour,
@@ -232,6 +232,12 @@ impl Window {
             Self::Month => "30d",
             Self::Quarter => "90d",
         }
+    }
+
+    /// The window of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|window| window.name() == name)
     }
 
     /// The window's length.

@@ -11,6 +11,7 @@ use super::outbox::{Message, Outbox};
 use super::text;
 use crate::clock::Clock;
 use crate::config::Language;
+use crate::model::alert::{About, AlertKey, Owner};
 use crate::model::time::{Instant, Span};
 use crate::telemetry::Telemetry;
 
@@ -158,7 +159,8 @@ impl Alertmanager {
             ("description", text::description(alert, message.ended, wording.language)),
             ("started", alert.facts.started.to_string()),
         ]);
-        annotations.extend(alert.facts.users.map(|users| ("users", users.to_string())));
+        let users = alert.facts.incident.as_ref().and_then(|facts| facts.users);
+        annotations.extend(users.map(|users| ("users", users.to_string())));
         let runbook = wording.runbook_url.as_ref().map(|url| url.replace("{alertname}", alert.key.name.name()));
         annotations.extend(runbook.map(|url| ("runbook_url", url)));
         Posted {
@@ -166,7 +168,7 @@ impl Alertmanager {
             annotations,
             starts_at: alert.starts.to_string(),
             ends_at: message.ended.unwrap_or(now.plus(Self::lease(self.resend))).to_string(),
-            generator_url: format!("{}/api/v1/incidents/{}", wording.base_url, alert.key.incident),
+            generator_url: generator(&wording.base_url, &alert.key),
         }
     }
 
@@ -184,6 +186,21 @@ impl Alertmanager {
             generator_url: format!("{}/api/v1/status", self.wording.base_url),
         }
     }
+}
+
+/// Where to read more of what an alert is about.
+fn generator(base: &str, key: &AlertKey) -> String {
+    match (&key.about, key.incident()) {
+        (_, Some(incident)) => format!("{base}/api/v1/incidents/{incident}"),
+        (About::Budget { of: Owner::Group(name), .. } | About::Burn { of: Owner::Group(name), .. }, None) => {
+            format!("{base}/api/v1/services?group={}", encoded(name))
+        }
+        (_, None) => format!("{base}/api/v1/services/{}", encoded(key.scope())),
+    }
+}
+
+fn encoded(name: &str) -> percent_encoding::PercentEncode<'_> {
+    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC)
 }
 
 /// An error with what caused it: the outermost alone says little.

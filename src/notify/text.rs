@@ -1,37 +1,73 @@
 //! What an alert says to people, in their language.
 
 use crate::config::Language;
-use crate::model::alert::{Alert, AlertName};
+use crate::model::alert::{Alert, AlertFacts, AlertName, IncidentFacts};
 use crate::model::level::Level;
 use crate::model::time::Instant;
 
 /// The `summary` annotation: what happened, in a line.
 pub(super) fn summary(alert: &Alert, language: Language) -> String {
-    let scope = &alert.key.scope;
-    let level = level(alert.key.level, language);
-    match (language, alert.key.name) {
-        (Language::English, AlertName::ServiceInterruption) => format!("{level}-level interruption of {scope}"),
-        (Language::English, AlertName::ResponseOverdue) => {
+    let scope = alert.key.scope();
+    let english = language == Language::English;
+    let level = alert.key.level().map_or("", |found| level(found, language));
+    match alert.key.name {
+        AlertName::ServiceInterruption if english => format!("{level}-level interruption of {scope}"),
+        AlertName::ServiceInterruption => format!("{level}：{scope} 服务中断"),
+        AlertName::ResponseOverdue if english => {
             format!("Nobody has acknowledged the interruption of {scope} within its limit")
         }
-        (Language::English, AlertName::RepairOverdue) => format!("{scope} was not restored within its limit"),
-        (Language::Chinese, AlertName::ServiceInterruption) => format!("{level}：{scope} 服务中断"),
-        (Language::Chinese, AlertName::ResponseOverdue) => format!("{level}：{scope} 服务中断超时未响应"),
-        (Language::Chinese, AlertName::RepairOverdue) => format!("{level}：{scope} 超时未修复"),
+        AlertName::ResponseOverdue => format!("{level}：{scope} 服务中断超时未响应"),
+        AlertName::RepairOverdue if english => format!("{scope} was not restored within its limit"),
+        AlertName::RepairOverdue => format!("{level}：{scope} 超时未修复"),
+        AlertName::ErrorBudgetBurn if english => format!("{scope} spends its error budget too fast"),
+        AlertName::ErrorBudgetBurn => format!("{scope} 错误预算消耗过快"),
+        AlertName::ErrorBudgetAtRisk if english => format!("{scope} will soon have spent its error budget"),
+        AlertName::ErrorBudgetAtRisk => format!("{scope} 错误预算即将耗尽"),
+        AlertName::ErrorBudgetExhausted if english => format!("{scope} has spent its error budget"),
+        AlertName::ErrorBudgetExhausted => format!("{scope} 错误预算已耗尽"),
+        AlertName::LatencyTargetMissed if english => format!("{scope} is too slow for too many"),
+        AlertName::LatencyTargetMissed => format!("{scope} 时延不达标"),
+        AlertName::MeasurementOutOfRange if english => format!("A measurement of {scope} is beyond its limit"),
+        AlertName::MeasurementOutOfRange => format!("{scope} 测量值越限"),
     }
 }
 
 /// The `description` annotation: what is known, why it fires, and what comes next.
 pub(super) fn description(alert: &Alert, ended: Option<Instant>, language: Language) -> String {
-    let facts = &alert.facts;
     let english = language == Language::English;
+    match &alert.facts.incident {
+        Some(facts) => of_incident(alert, facts, ended, language),
+        None => {
+            let AlertFacts { started, because, spent_at, .. } = &alert.facts;
+            let mut parts = vec![match ended {
+                Some(end) if english => format!("It was so from {started} to {end}."),
+                Some(end) => format!("自 {started} 至 {end}。"),
+                None if english => format!("It has been so since {started}."),
+                None => format!("自 {started} 起。"),
+            }];
+            parts.push(if english { format!("Why: {because}.") } else { format!("依据：{because}。") });
+            if let (Some(at), None) = (spent_at, ended) {
+                parts.push(if english {
+                    format!("If nothing changes it is spent at {at}.")
+                } else {
+                    format!("如无变化，将于 {at} 耗尽。")
+                });
+            }
+            parts.join(if english { " " } else { "" })
+        }
+    }
+}
+
+fn of_incident(alert: &Alert, facts: &IncidentFacts, ended: Option<Instant>, language: Language) -> String {
+    let english = language == Language::English;
+    let AlertFacts { started, because, .. } = &alert.facts;
     let mut parts = Vec::new();
-    let scope = &alert.key.scope;
+    let scope = alert.key.scope();
     parts.push(match facts.quiet_since.or(ended) {
-        Some(end) if english => format!("{scope} was down from {} to {end}.", facts.started),
-        Some(end) => format!("{scope} 于 {} 至 {end} 中断。", facts.started),
-        None if english => format!("{scope} has been down since {}.", facts.started),
-        None => format!("{scope} 自 {} 起中断。", facts.started),
+        Some(end) if english => format!("{scope} was down from {started} to {end}."),
+        Some(end) => format!("{scope} 于 {started} 至 {end} 中断。"),
+        None if english => format!("{scope} has been down since {started}."),
+        None => format!("{scope} 自 {started} 起中断。"),
     });
     if let Some(users) = facts.users {
         parts.push(match (english, facts.users_estimated) {
@@ -49,7 +85,7 @@ pub(super) fn description(alert: &Alert, ended: Option<Instant>, language: Langu
             format!("{detail}{}", if english { "." } else { "。" })
         });
     }
-    parts.push(if english { format!("Why: {}.", facts.because) } else { format!("依据：{}。", facts.because) });
+    parts.push(if english { format!("Why: {because}.") } else { format!("依据：{because}。") });
     match (&facts.acknowledged_by, ended, facts.quiet_since) {
         (_, Some(_), _) => {}
         (_, None, Some(_)) if english => parts.push("It is watched until the restoration is confirmed.".to_owned()),

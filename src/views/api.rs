@@ -90,7 +90,7 @@ pub async fn service(
 ) -> Result<Json<Value>, Problem> {
     let engine = reading.engine();
     match engine.service(&name) {
-        Some(view) => Ok(Json(json::service(view, reading.at(&engine)))),
+        Some(view) => Ok(Json(json::service(&engine, view, reading.at(&engine)))),
         None => {
             let hint = if name.contains('%') { "" } else { "; a slash in a name is written %2F" };
             Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no service {name:?}{hint}")))
@@ -128,7 +128,7 @@ pub async fn services(
         .services()
         .filter(|view| {
             query.after.as_deref().is_none_or(|after| view.name().as_str() > after)
-                && query.group.as_ref().is_none_or(|group| view.facts().groups.contains(group))
+                && query.group.as_ref().is_none_or(|group| view.is_in(group))
                 && state.is_none_or(|state| view.state(at).name() == state)
         })
         .collect();
@@ -140,7 +140,7 @@ pub async fn services(
     }
     found.sort_unstable_by_key(|view| view.name().as_str());
     let next = found.last().filter(|_| more).map(|last| last.name().to_string());
-    let page: Vec<Value> = found.into_iter().map(|view| json::service(view, at)).collect();
+    let page: Vec<Value> = found.into_iter().map(|view| json::service(&engine, view, at)).collect();
     Ok(Json(json!({ "services": page, "next": next })))
 }
 

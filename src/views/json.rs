@@ -2,94 +2,138 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::engine::{Engine, ServiceView};
+use crate::engine::{Engine, GroupView, PeriodFigures, ServiceView};
 use crate::model::alert::Alert;
-use crate::model::figures::Figures;
+use crate::model::calendar::{Range, Unit};
+use crate::model::figures::{Figures, LatencyFigures};
 use crate::model::incident::Incident;
 use crate::model::level::Ratio;
-use crate::model::target::{AVAILABILITY, Value as TargetValue};
-use crate::model::time::{Instant, Window};
+use crate::model::time::{Instant, Span, Window};
 
 /// A service as it stands at `at`.
 #[must_use]
-pub fn service(view: ServiceView<'_>, at: Instant) -> Value {
-    let target = match view.target(AVAILABILITY) {
-        Some(TargetValue::Ratio(ratio)) => Some(ratio),
-        _ => None,
-    };
-    let windows: Map<String, Value> = Window::ALL
-        .into_iter()
-        .map(|window| (window.name().to_owned(), figures(&view.figures(window, at), target)))
+pub fn service(engine: &Engine, view: ServiceView<'_>, at: Instant) -> Value {
+    let target = view.target(at);
+    let windows = windows(|window| {
+        let mut figures = figures(&view.figures(window, at), target);
+        figures["time_to_breach"] = json!(view.time_to_breach(window, at).map(|at| at.to_string()));
+        figures["latency"] = json!(view.latency(window, at).map(|latency| self::latency(&latency)));
+        figures
+    });
+    let measurements: Map<String, Value> = view
+        .measurements()
+        .map(|(metric, value, at, out_since)| {
+            let object = json!({
+                "value": value, "at": at.to_string(), "out_of_range_since": out_since.map(|at| at.to_string()),
+            });
+            (metric.to_owned(), object)
+        })
         .collect();
-    let facts = view.facts();
+    let periods = periods(engine, at, |range| period(&view.period(range, at), target));
     json!({
         "service": view.name().as_str(),
         "state": view.state(at).name(),
         "windows": windows,
-        "name": facts.title,
-        "kind": facts.kind,
-        "region": facts.region,
-        "tier": facts.tier,
-        "users": facts.users,
-        "groups": facts.groups,
-        "depends_on": facts.depends_on,
-        "since": facts.since.map(|since| since.to_string()),
-        "owner": facts.owner,
+        "calendar": periods,
+        "measurements": measurements,
+        "name": view.title(),
+        "kind": view.kind(),
+        "region": view.region(),
+        "tier": view.tier(),
+        "users": view.users(),
+        "groups": view.groups(),
+        "depends_on": view.depends_on(),
+        "since": view.since().map(|since| since.to_string()),
+        "owner": view.owner(),
         "target": target.map(Ratio::as_f64),
         "incident": view.incidents().next_back().filter(|incident| incident.is_live())
             .map(|incident| incident.id.to_string()),
     })
 }
 
-/// Figures of one window. What is not computed yet is `null`, as what is absent is.
-fn figures(figures: &Figures, target: Option<Ratio>) -> Value {
-    let seconds = |span: Option<crate::model::time::Span>| span.map(|span| span.as_secs_f64());
+/// A group as it stands at `at`: its services count by their users where any of them has some.
+#[must_use]
+pub fn group(engine: &Engine, view: GroupView<'_>, at: Instant) -> Value {
+    let target = view.target(at);
+    let windows = windows(|window| {
+        let mut figures = figures(&view.figures(window, at), target);
+        figures["time_to_breach"] = json!(view.time_to_breach(window, at).map(|at| at.to_string()));
+        figures
+    });
+    let periods = periods(engine, at, |range| period(&view.period(range, at), target));
     json!({
-        "availability": figures.availability(),
-        "gross_availability": figures.availability(),
-        "weighted_availability": null,
-        "coverage": figures.availability().map(|_| 1.0),
-        "downtime_seconds": figures.downtime.as_secs_f64(),
-        "degraded_seconds": figures.degraded.as_secs_f64(),
-        "outages": figures.outages,
-        "planned_outages": null,
-        "repairs": figures.repairs,
-        "mttr_seconds": figures.mttr_seconds(),
-        "mttr_p50_seconds": seconds(figures.repair_p50),
-        "mttr_p95_seconds": seconds(figures.repair_p95),
-        "mttr_max_seconds": seconds(figures.repair_max),
-        "mtbf_seconds": figures.mtbf_seconds(),
-        "mtta_seconds": null,
-        "budget_remaining_ratio": target.and_then(|target| figures.budget_remaining_ratio(target)),
-        "user_minutes_lost": null,
+        "group": view.name(),
+        "services": view.members(),
+        "users": view.users(),
+        "windows": windows,
+        "calendar": periods,
+        "target": target.map(Ratio::as_f64),
     })
 }
 
-/// The built-in group `all`: availability weighted by users, where any service has some.
+fn windows(figures: impl Fn(Window) -> Value) -> Map<String, Value> {
+    Window::ALL.into_iter().map(|window| (window.name().to_owned(), figures(window))).collect()
+}
+
+fn periods(engine: &Engine, at: Instant, figures: impl Fn(Range) -> Value) -> Map<String, Value> {
+    let calendar = engine.calendar();
+    Unit::ALL.into_iter().map(|unit| (unit.name().to_owned(), figures(calendar.containing(unit, at)))).collect()
+}
+
+/// Figures of a period over each of its denominators: what has passed, the whole period, and what is open going on.
 #[must_use]
-pub fn group_all(engine: &Engine, at: Instant) -> Value {
-    let weighted = engine.services().any(|view| view.facts().users.is_some());
-    let mut windows = Map::new();
-    for window in Window::ALL {
-        let (mut observed, mut down, mut outages, mut repairs, mut repair_sum) = (0_i128, 0_i128, 0, 0, 0_i128);
-        for view in engine.services() {
-            let weight = if weighted { i128::from(view.facts().users.unwrap_or(0)) } else { 1 };
-            let figures = view.figures(window, at);
-            observed += weight * i128::from(figures.observed.as_micros());
-            down += weight * i128::from(figures.downtime.as_micros());
-            outages += figures.outages;
-            repairs += figures.repairs;
-            repair_sum += i128::from(figures.repair_sum.as_micros());
-        }
-        let object = json!({
-            "availability": (observed > 0).then(|| (observed - down) as f64 / observed as f64),
-            "outages": outages,
-            "repairs": repairs,
-            "mttr_seconds": (repairs > 0).then(|| repair_sum as f64 / repairs as f64 / 1e6),
-        });
-        windows.insert(window.name().to_owned(), object);
-    }
-    json!({ "group": "all", "windows": windows })
+pub fn period(period: &PeriodFigures, target: Option<Ratio>) -> Value {
+    json!({
+        "from": period.range.from.to_string(),
+        "until": period.range.until.to_string(),
+        "elapsed": figures(&period.elapsed, target),
+        "whole": figures(&period.whole, target),
+        "projected": figures(&period.projected, target),
+    })
+}
+
+fn latency(figures: &LatencyFigures) -> Value {
+    let ms = |span: Option<Span>| span.map(|span| span.as_secs_f64() * 1e3);
+    json!({
+        "samples": figures.samples,
+        "within_ratio": figures.within_ratio(),
+        "p50_ms": ms(figures.p50),
+        "p95_ms": ms(figures.p95),
+        "p99_ms": ms(figures.p99),
+    })
+}
+
+/// Figures of one window. What is absent is `null`.
+fn figures(figures: &Figures, target: Option<Ratio>) -> Value {
+    let seconds = |span: Option<Span>| span.map(Span::as_secs_f64);
+    let (lengths, tallies) = (&figures.lengths, &figures.tallies);
+    json!({
+        "availability": figures.availability(),
+        "gross_availability": figures.gross_availability(),
+        "weighted_availability": figures.weighted_availability(),
+        "sla_availability": figures.sla_availability(),
+        "maintenance": figures.mode.name(),
+        "coverage": figures.coverage(),
+        "dpm": figures.dpm(),
+        "observed_seconds": figures.seconds(lengths.observed),
+        "excluded_seconds": figures.seconds(lengths.excluded),
+        "unknown_seconds": figures.seconds(lengths.unknown),
+        "downtime_seconds": figures.downtime_seconds(),
+        "degraded_seconds": figures.seconds(lengths.degraded),
+        "outages": tallies.outages,
+        "planned_outages": tallies.planned_outages,
+        "repairs": tallies.repairs,
+        "mttr_seconds": figures.mttr_seconds(),
+        "mttr_p50_seconds": seconds(tallies.repair_p50),
+        "mttr_p95_seconds": seconds(tallies.repair_p95),
+        "mttr_max_seconds": seconds(tallies.repair_max),
+        "mttr_within_target_ratio": figures.mttr_within_target(),
+        "mtbf_seconds": figures.mtbf_seconds(),
+        "mtta_seconds": figures.mtta_seconds(),
+        "budget_remaining_ratio": target.and_then(|target| figures.budget_remaining_ratio(target)),
+        "burn_rate": target.and_then(|target| figures.burn_rate(target)),
+        "user_minutes_lost": figures.user_minutes(),
+    })
 }
 
 /// An incident as it stands at `at`.
@@ -151,7 +195,7 @@ pub fn alert(alert: &Alert, at: Instant, ended: Option<Instant>) -> Value {
         "labels": labels,
         "annotations": {
             "started": alert.facts.started.to_string(),
-            "users": alert.facts.users.map(|users| users.to_string()),
+            "users": alert.facts.incident.as_ref().and_then(|facts| facts.users).map(|users| users.to_string()),
             "because": alert.facts.because,
         },
         "starts": alert.starts.to_string(),

@@ -9,10 +9,9 @@ use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricT
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::model::event::Cause;
-use crate::model::figures::State;
+use crate::model::figures::{Figures, State};
 use crate::model::incident::ClockName;
-use crate::model::level::Level;
-use crate::model::target::{AVAILABILITY, Value};
+use crate::model::level::{Level, Ratio};
 use crate::model::time::{Instant, Window};
 
 /// The engine's figures at the time of the scrape.
@@ -48,7 +47,7 @@ impl Collector for EngineCollector {
         let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
         let at = self.clock.now().max(engine.now());
         let mut families = services(&engine, at, self.services_max);
-        families.extend(incidents(&engine));
+        families.extend(incidents(&engine, at));
         families
     }
 }
@@ -103,49 +102,102 @@ impl Family {
     }
 }
 
+/// The names of the figures over windows, in the order of [`Windows`].
+const OF_SERVICES: [&str; 5] = [
+    "fournines_service_availability_ratio",
+    "fournines_service_downtime_seconds",
+    "fournines_service_error_budget_remaining_ratio",
+    "fournines_service_burn_rate",
+    "fournines_service_mttr_seconds",
+];
+const OF_GROUPS: [&str; 5] = [
+    "fournines_group_availability_ratio",
+    "fournines_group_downtime_seconds",
+    "fournines_group_error_budget_remaining_ratio",
+    "fournines_group_burn_rate",
+    "fournines_group_mttr_seconds",
+];
+
+/// The families of figures over windows, of services or of groups.
+struct Windows {
+    availability: Family,
+    downtime: Family,
+    budget: Family,
+    burn: Family,
+    mttr: Family,
+}
+
+impl Windows {
+    fn new([availability, downtime, budget, burn, mttr]: [&str; 5]) -> Self {
+        Self {
+            availability: Family::gauge(
+                availability,
+                "Availability over the rolling window: 1 - downtime / (window without maintenance and silence). A \
+                 group's is by users.",
+            ),
+            downtime: Family::gauge(
+                downtime,
+                "Downtime in the rolling window, without maintenance. A group's is its average user's.",
+            ),
+            budget: Family::gauge(
+                budget,
+                "The share of the window's error budget that is left; negative when overspent.",
+            ),
+            burn: Family::gauge(
+                burn,
+                "How many times as fast as the target allows the error budget was spent in the rolling window.",
+            ),
+            mttr: Family::gauge(
+                mttr,
+                "Mean time to repair of the outages that ended in the rolling window; absent when none did.",
+            ),
+        }
+    }
+
+    fn push(&mut self, labels: &[(&str, &str)], figures: &Figures, target: Option<Ratio>) {
+        if let Some(value) = figures.availability() {
+            self.availability.push(labels, value);
+            self.downtime.push(labels, figures.downtime_seconds());
+        }
+        if let Some(value) = target.and_then(|target| figures.budget_remaining_ratio(target)) {
+            self.budget.push(labels, value);
+        }
+        if let Some(value) = target.and_then(|target| figures.burn_rate(target)) {
+            self.burn.push(labels, value);
+        }
+        if let Some(value) = figures.mttr_seconds() {
+            self.mttr.push(labels, value);
+        }
+    }
+
+    fn done(self) -> impl Iterator<Item = Family> {
+        [self.availability, self.downtime, self.budget, self.burn, self.mttr].into_iter()
+    }
+}
+
 fn services(engine: &Engine, at: Instant, services_max: usize) -> Vec<MetricFamily> {
     let mut up =
         Family::gauge("fournines_service_up", "1 when nothing is wrong or it is only degraded, 0 when it is down.");
-    let mut availability = Family::gauge(
-        "fournines_service_availability_ratio",
-        "Availability over the rolling window: 1 - downtime / observed time.",
-    );
-    let mut downtime = Family::gauge("fournines_service_downtime_seconds", "Downtime in the rolling window.");
-    let mut budget = Family::gauge(
-        "fournines_service_error_budget_remaining_ratio",
-        "The share of the window's error budget that is left; negative when overspent.",
-    );
-    let mut burn = Family::gauge(
-        "fournines_service_burn_rate",
-        "How many times as fast as the target allows the error budget was spent in the rolling window.",
-    );
-    let mut mttr = Family::gauge(
-        "fournines_service_mttr_seconds",
-        "Mean time to repair of the outages that ended in the rolling window; absent when none did.",
-    );
+    let mut of_services = Windows::new(OF_SERVICES);
     for view in engine.services().take(services_max) {
         let name = view.name().as_str();
-        up.push(&[("service", name)], f64::from(u8::from(view.state(at) != State::Down)));
-        let target = match view.target(AVAILABILITY) {
-            Some(Value::Ratio(target)) => Some(target),
-            _ => None,
-        };
+        let state = view.state(at);
+        // Neither up nor down has no sample: it is never shown as up.
+        if !matches!(state, State::Unknown | State::Maintenance) {
+            up.push(&[("service", name)], f64::from(u8::from(state != State::Down)));
+        }
+        let target = view.target(at);
         for window in Window::ALL {
-            let figures = view.figures(window, at);
             let labels = [("service", name), ("window", window.name())];
-            if let Some(value) = figures.availability() {
-                availability.push(&labels, value);
-                downtime.push(&labels, figures.downtime.as_secs_f64());
-            }
-            if let Some(value) = target.and_then(|target| figures.budget_remaining_ratio(target)) {
-                budget.push(&labels, value);
-            }
-            if let Some(value) = target.and_then(|target| figures.burn_rate(target)) {
-                burn.push(&labels, value);
-            }
-            if let Some(value) = figures.mttr_seconds() {
-                mttr.push(&labels, value);
-            }
+            of_services.push(&labels, &view.figures(window, at), target);
+        }
+    }
+    let mut of_groups = Windows::new(OF_GROUPS);
+    for view in engine.groups() {
+        let target = view.target(at);
+        for window in Window::ALL {
+            let labels = [("group", view.name()), ("window", window.name())];
+            of_groups.push(&labels, &view.figures(window, at), target);
         }
     }
     let count = engine.services().len();
@@ -153,10 +205,11 @@ fn services(engine: &Engine, at: Instant, services_max: usize) -> Vec<MetricFami
     known.push(&[], count as f64);
     let mut left_out = Family::gauge("fournines_services_left_out", "Services without series of their own.");
     left_out.push(&[], count.saturating_sub(services_max) as f64);
-    [up, availability, downtime, budget, burn, mttr, known, left_out].into_iter().filter_map(Family::done).collect()
+    let families = [up].into_iter().chain(of_services.done()).chain(of_groups.done()).chain([known, left_out]);
+    families.filter_map(Family::done).collect()
 }
 
-fn incidents(engine: &Engine) -> Vec<MetricFamily> {
+fn incidents(engine: &Engine, at: Instant) -> Vec<MetricFamily> {
     let mut open = Family::gauge("fournines_incidents_open", "Incidents that are not restored, by level.");
     for level in Level::ALL {
         let count = engine.incidents().filter(|i| i.status.is_open() && i.level == level).count();
@@ -184,7 +237,7 @@ fn incidents(engine: &Engine) -> Vec<MetricFamily> {
     }
     let mut targets =
         Family::gauge("fournines_target", "The targets in force, in base units: ratios, seconds, counts.");
-    for target in &engine.policy().targets.base {
+    for target in &engine.targets(at).base {
         targets.push(&[("clause", &target.clause), ("target", &target.name)], target.value.base());
     }
     [open, total, breaches, targets].into_iter().filter_map(Family::done).collect()

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::{from_record, to_record};
 use crate::model::level::{Condition, Level};
-use crate::model::target::Value;
+use crate::model::target::{Subject, Value};
 
 fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
     let folder = tempfile::tempdir().unwrap();
@@ -34,11 +34,11 @@ fn every_mistake_is_told_at_once_with_file_line_and_key() {
     .unwrap_err();
     let expected = [
         "fournines.toml:4: server.max_body_bytes: \"big\" is not a whole number of bytes",
-        "fournines.toml:1: time_zone: there is no zone \"Mars/Olympus\"; write one like \"Asia/Shanghai\" or \"UTC\"",
         "fournines.toml:6: levels.first[0]: has no condition, so that every interruption would be of the first level",
         "fournines.toml:9: targets.repair: `4` is not a duration such as `90s`, `30m` or `4h`",
         "fournines.toml:10: targets.availability: 99.99 is not from 0 to 1 (99.99 % is 0.9999)",
         "environment variable FOURNINES__CORRELATION__REOPEN: correlation.reopen: `soon` is not a duration such as `90s`, `30m` or `4h`",
+        "fournines.toml:1: time_zone: there is no time zone \"Mars/Olympus\"; write one like \"Asia/Shanghai\" or \"UTC\"",
         "fournines.toml:12: alerting.alertmanagers[0].url: \"am:9093\" is not like \"http://127.0.0.1:9093\"",
         "fournines.toml:7: levels.first[0].users_ovr: unknown key; did you mean `levels.first[0].users_over`?",
         "fournines.toml:3: server.listn: unknown key; did you mean `server.listen`?",
@@ -79,15 +79,13 @@ fn the_last_override_that_concerns_a_service_holds() {
         &[],
     )
     .unwrap();
-    let gold = crate::model::service::ServiceFacts { tier: "gold".to_owned(), ..Default::default() };
-    let of = |service: &str, facts| settings.policy.targets.of("repair", service, facts);
-    assert_eq!(of("a", &gold), Some(Value::Limit(Span::from_hours(1))));
-    assert_eq!(of("b", &gold), Some(Value::Limit(Span::from_hours(2))));
-    assert_eq!(of("c", &Default::default()), Some(Value::Limit(Span::from_hours(3))));
-    assert_eq!(
-        settings.policy.targets.of("request.acceptance", "c", &gold),
-        Some(Value::Limit(Span::from_mins(5)))
-    );
+    let of = |target: &str, service: &str, tier: &str| {
+        settings.policy.targets.of(target, &Subject { service, tier, in_group: &|_| false })
+    };
+    assert_eq!(of("repair", "a", "gold"), Some(Value::Limit(Span::from_hours(1))));
+    assert_eq!(of("repair", "b", "gold"), Some(Value::Limit(Span::from_hours(2))));
+    assert_eq!(of("repair", "c", ""), Some(Value::Limit(Span::from_hours(3))));
+    assert_eq!(of("request.acceptance", "c", "gold"), Some(Value::Limit(Span::from_mins(5))));
 }
 
 #[test]
@@ -106,8 +104,31 @@ fn a_catalogue_is_read_and_its_mistakes_named() {
 }
 
 #[test]
+fn promises_that_make_no_sense_are_refused() {
+    let refused = |text: &str| load(text, &[]).unwrap_err().join("\n");
+    for (text, because) in [
+        ("[targets]\nmaintenance = \"forget\"\n", "is none of exclude, count_as_up, ignore"),
+        ("[targets]\nbudget_window = \"2d\"\n", "is none of 1h, 24h, 7d, 30d, 90d"),
+        ("[targets]\nlatency.limit = \"1s\"\n", "say both"),
+        ("[targets]\ndegraded_weight = 3\n", "is not from 0 to 1"),
+        ("[[targets.measurement]]\nmetric = \"x\"\n", "exactly one of over and under"),
+        ("[[targets.measurement]]\nmetric = \"x\"\nover = 1\nclear = 2\n", "lies beyond the limit 1 itself"),
+        ("[[sources.feed]]\nsource = \"x\"\n", "how long it may be silent"),
+        ("time_zone = \"Asia/Peking\"\n", "there is no time zone"),
+    ] {
+        assert!(refused(text).contains(because), "{text}: {}", refused(text));
+    }
+}
+
+#[test]
 fn a_policy_survives_its_record() {
-    let mut policy = load("[[targets.override]]\ngroup = \"gold\"\navailability = 0.99995\n", &[]).unwrap().policy;
+    let text = "time_zone = \"Europe/Berlin\"\n[targets]\nmaintenance = \"ignore\"\ndegraded_weight = 0.3\n\
+        budget_window = \"7d\"\nrisk_horizon = \"90s\"\neffective_from = \"2026-12-01T00:00:00+08:00\"\n\
+        latency.limit = \"100ms\"\nlatency.ratio = 0.95\n[[targets.measurement]]\nmetric = \"loss\"\nover = 0.01\n\
+        [[targets.measurement]]\nmetric = \"light\"\nunder = -28.0\nclear = -27.5\n[[targets.override]]\n\
+        group = \"gold\"\navailability = 0.99995\nmaintenance = \"count_as_up\"\nlatency.limit = \"50ms\"\n\
+        latency.ratio = 0.9\n[[sources.feed]]\nsource = \"nms\"\nheartbeat = \"5m\"\ngroup = \"tier:gold\"\n";
+    let mut policy = load(text, &[]).unwrap().policy;
     policy.services = catalog::read_catalog("x", "id,users,name\na,1,\"Büro, \"\"Nord\"\"\"\n").unwrap();
     let record = to_record(&policy);
     assert_eq!(from_record(&record).unwrap(), policy);

@@ -8,9 +8,11 @@ use serde::de::{Error, Visitor};
 
 use super::{Bad, Gate};
 use crate::model::event::{
-    About, Body, CaseKind, CaseStep, Cause, Event, Hold, OutageFacts, OutageStarted, Severity, StageReached,
+    About, Body, CaseKind, CaseStep, Cause, Event, Hold, Maintained, OutageFacts, OutageStarted, Severity,
+    StageReached,
 };
 use crate::model::incident::Stage;
+use crate::model::level::Ratio;
 use crate::model::service::ServiceName;
 use crate::model::time::{Instant, Span};
 
@@ -65,6 +67,8 @@ struct Raw<'a> {
     time: Option<Text<'a>>,
     #[serde(borrow)]
     service: Option<Text<'a>>,
+    #[serde(borrow)]
+    group: Option<Text<'a>>,
     #[serde(borrow)]
     source: Option<Text<'a>>,
     #[serde(borrow)]
@@ -224,11 +228,11 @@ impl<'g> Reader<'g> {
                     return Err(format!("`until` {until} is not after `from` {from}"));
                 }
                 let maintenance = required_key(&raw.maintenance, "maintenance")?;
-                Ok(Body::MaintenancePlanned { service: service()?, maintenance, from, until })
+                Ok(Body::MaintenancePlanned { of: self.maintained(raw)?, maintenance, from, until })
             }
             "maintenance.cancelled" => {
                 let maintenance = required_key(&raw.maintenance, "maintenance")?;
-                Ok(Body::MaintenanceCancelled { service: service()?, maintenance })
+                Ok(Body::MaintenanceCancelled { of: self.maintained(raw)?, maintenance })
             }
             "case.opened" => case(CaseStep::Opened),
             "case.responded" => case(CaseStep::Responded),
@@ -247,6 +251,15 @@ impl<'g> Reader<'g> {
                 Ok(Body::Retraction { of: bounded(of, "of", ID_CHARS_MAX)? })
             }
             unknown => Err(unknown_type(unknown)),
+        }
+    }
+
+    fn maintained(&self, raw: &Raw<'_>) -> Refusal<Maintained> {
+        match (self.service(raw)?, &raw.group) {
+            (Some(service), None) => Ok(Maintained::Service(service)),
+            (None, Some(group)) => Ok(Maintained::Group(bounded(group, "group", KEY_CHARS_MAX)?)),
+            (None, None) => Err("`service` is missing; maintenance of many may name a `group` instead".to_owned()),
+            (Some(_), Some(_)) => Err("there are both `service` and `group`: say one of them".to_owned()),
         }
     }
 
@@ -283,11 +296,12 @@ fn facts(raw: &Raw<'_>) -> Refusal<OutageFacts> {
         Some("degraded") => Some(Severity::Degraded),
         Some(other) => return Err(format!("`severity` {other:?} is neither down nor degraded")),
     };
-    if let Some(weight) = raw.weight.filter(|weight| !(0.0..=1.0).contains(weight)) {
-        return Err(format!("`weight` {weight} is not from 0 to 1"));
-    }
+    let weight = match raw.weight {
+        Some(weight) => Some(Ratio::new(weight).ok_or_else(|| format!("`weight` {weight} is not from 0 to 1"))?),
+        None => None,
+    };
     let detail = raw.detail.as_ref().map(Text::boxed);
-    Ok(OutageFacts { severity, weight: raw.weight, users: raw.users, cause: cause(raw)?, detail })
+    Ok(OutageFacts { severity, weight, users: raw.users, cause: cause(raw)?, detail })
 }
 
 fn cause(raw: &Raw<'_>) -> Refusal<Option<Cause>> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::alert::{AlertFacts, AlertName};
+use crate::model::alert::{About, AlertFacts, AlertName};
 use crate::model::effect::Reason;
 use crate::model::incident::IncidentId;
 use crate::model::level::Level;
@@ -21,21 +21,14 @@ fn at(minutes: i64) -> Instant {
 fn alert(incident: u64, starts: i64) -> Alert {
     let key = AlertKey {
         name: AlertName::ServiceInterruption,
-        incident: IncidentId(incident),
-        level: Level::Third,
-        scope: ServiceName::new("s").unwrap(),
-        region: String::new(),
+        about: About::Incident {
+            id: IncidentId(incident),
+            level: Level::Third,
+            scope: ServiceName::new("s").unwrap(),
+            region: String::new(),
+        },
     };
-    let facts = AlertFacts {
-        started: at(starts),
-        users: None,
-        users_estimated: false,
-        next_level: None,
-        quiet_since: None,
-        acknowledged_by: None,
-        because: String::new(),
-        detail: None,
-    };
+    let facts = AlertFacts { started: at(starts), because: String::new(), spent_at: None, incident: None };
     Alert { key, starts: at(starts), facts }
 }
 
@@ -66,7 +59,7 @@ fn outbox() -> (tempfile::TempDir, Outbox) {
 fn told(outbox: &Outbox, when: i64) -> Vec<(u64, bool)> {
     let due = outbox.due(0, at(when), RESEND);
     outbox.accepted(0, &due, at(when)).unwrap();
-    due.iter().map(|message| (message.alert.key.incident.0, message.ended.is_some())).collect()
+    due.iter().map(|message| (message.alert.key.incident().unwrap().0, message.ended.is_some())).collect()
 }
 
 #[test]
@@ -158,7 +151,7 @@ struct Receiver(BTreeMap<u64, Instant>);
 impl Receiver {
     fn hear(&mut self, messages: &[Message], now: Instant) {
         for message in messages {
-            let incident = message.alert.key.incident.0;
+            let incident = message.alert.key.incident().unwrap().0;
             match message.ended {
                 None => self.0.insert(incident, now.plus(LAPSE)),
                 Some(_) => self.0.remove(&incident),

@@ -1,0 +1,245 @@
+//! Taking events in: which fact is new, what it says of whom, and what was taken back.
+
+use super::Engine;
+use super::feeds::Listener;
+use super::history::{History, StageMark};
+use super::ledger::{Id, Kept};
+use super::maintenance::{Plan, Scope};
+use super::marks::{Facts, Said};
+use super::registry::index;
+use super::timeline::Timeline;
+use super::timers::{Owner, Timer};
+use crate::model::effect::Effect;
+use crate::model::event::{Body, Event, Maintained, Outcome, StageReached};
+use crate::model::incident::{Stage, StageRecord};
+use crate::model::service::ServiceName;
+use crate::model::time::Instant;
+
+impl Engine {
+    pub(super) fn take(&mut self, event: &Event, effects: &mut Vec<Effect>) -> Outcome {
+        self.hear(event, effects);
+        let id = event.id.as_ref().map_or(Id::NONE, |id| Id::new(&event.source, id));
+        let place = if event.drill.is_some() { None } else { event.body.service().map(|name| self.place(name)) };
+        if id != Id::NONE {
+            let ledger = &mut self.state.ledger;
+            let new = if event.body.is_sample() {
+                ledger.is_new_sample(id)
+            } else {
+                ledger.is_new_fact(id, kept(event, place))
+            };
+            if !new {
+                return Outcome::Duplicate;
+            }
+        }
+        if event.drill.is_some() {
+            return Outcome::Drill;
+        }
+        let retracted = id != Id::NONE && self.state.ledger.is_retracted(id);
+        let outcome = match (&event.body, place) {
+            (Body::OutageStarted(started), Some(place)) => {
+                let said = Said::Started(Facts::new(&started.facts));
+                self.mark(place, &started.outage, (event.time, said), (id, retracted), effects);
+                Outcome::Applied
+            }
+            (Body::OutageUpdated { outage, facts, .. }, Some(place)) => {
+                let said = Said::Updated(Facts::new(facts));
+                self.mark(place, outage, (event.time, said), (id, retracted), effects);
+                Outcome::Applied
+            }
+            (Body::OutageEnded { outage, cause, .. }, Some(place)) => {
+                self.mark(place, outage, (event.time, Said::Ended(*cause)), (id, retracted), effects);
+                let orphan = !retracted && self.history(place).is_orphan(outage, event.time);
+                if orphan { Outcome::Orphan } else { Outcome::Applied }
+            }
+            (Body::Stage(reached), Some(place))
+                if matches!(reached.stage, Stage::Acknowledged | Stage::Verified) =>
+            {
+                self.report(place, event.time, reached, (id, retracted), effects);
+                Outcome::Applied
+            }
+            (Body::MaintenancePlanned { of, maintenance, from, until }, _) => {
+                let plan = Plan::During { from: *from, until: *until };
+                self.maintain(of, maintenance, (event.time, plan), (id, retracted), effects);
+                if event.time > *from { Outcome::Late } else { Outcome::Applied }
+            }
+            (Body::MaintenanceCancelled { of, maintenance }, _) => {
+                self.maintain(of, maintenance, (event.time, Plan::Nothing), (id, retracted), effects);
+                Outcome::Applied
+            }
+            (Body::Retraction { of }, _) => {
+                self.retract(Id::new(&event.source, of), id, effects);
+                Outcome::Applied
+            }
+            (Body::Latency { took, count, .. }, Some(place)) if !retracted => {
+                self.latency(place, event.time, (*took, *count), effects);
+                Outcome::Applied
+            }
+            (Body::Measurement { metric, value, .. }, Some(place)) if !retracted => {
+                self.measure(place, event.time, (metric, *value), effects);
+                Outcome::Applied
+            }
+            (Body::Heartbeat, _) => Outcome::Applied,
+            _ => Outcome::Kept,
+        };
+        if retracted { Outcome::Retracted } else { outcome }
+    }
+
+    fn mark(
+        &mut self,
+        place: u32,
+        key: &str,
+        (at, said): (Instant, Said),
+        (id, retracted): (Id, bool),
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.history(place).mark(key, at, said, id, retracted) {
+            self.pair_again(place, &[(key.into(), at)], effects);
+        }
+    }
+
+    fn report(
+        &mut self,
+        place: u32,
+        at: Instant,
+        reached: &StageReached,
+        (id, retracted): (Id, bool),
+        effects: &mut Vec<Effect>,
+    ) {
+        let record =
+            StageRecord { stage: reached.stage, at, by: reached.by.clone(), detail: reached.detail.clone() };
+        let history = self.history(place);
+        let from = history.concerned_from(&reached.about, at);
+        if history.report(StageMark { about: reached.about.clone(), record, id, retracted }) && !retracted {
+            self.settle(place, from, false, effects);
+        }
+    }
+
+    fn maintain(
+        &mut self,
+        of: &Maintained,
+        key: &str,
+        said: (Instant, Plan),
+        identity: (Id, bool),
+        effects: &mut Vec<Effect>,
+    ) {
+        let scope = match of {
+            Maintained::Service(name) => Scope::Service(self.place(name)),
+            Maintained::Group(name) => {
+                let group = self.registry.group(name);
+                self.grow_groups();
+                Scope::Group(group)
+            }
+        };
+        if let Some((plans, from)) = self.state.maintenance.with_notice(scope, key, said, identity) {
+            self.excuse(scope, plans, from, effects);
+        }
+    }
+
+    /// Takes back what `of` said, or says again what was taken back, if it is a retraction that is taken back.
+    fn retract(&mut self, of: Id, by: Id, effects: &mut Vec<Effect>) {
+        for (id, kept) in self.state.ledger.retract(of, by) {
+            let retracted = self.state.ledger.is_retracted(id);
+            match kept {
+                Kept::Service(place) => {
+                    let history = self.history(place);
+                    let (marks, reports) = history.retract(id, retracted);
+                    self.pair_again(place, &marks, effects);
+                    if let Some(from) = reports {
+                        self.settle(place, from, false, effects);
+                    }
+                }
+                Kept::Maintenance => {
+                    let Some(scope) = self.state.maintenance.scope_of(id) else { continue };
+                    let (plans, from) = self.state.maintenance.with_retraction(scope, id, retracted);
+                    self.excuse(scope, plans, from, effects);
+                }
+                Kept::Retraction(_) | Kept::Nowhere => {}
+            }
+        }
+    }
+
+    /// Whoever speaks is alive, whatever is said.
+    fn hear(&mut self, event: &Event, effects: &mut Vec<Effect>) {
+        let now = self.state.now;
+        for place in 0..self.state.feeds.len() {
+            let listener = &self.state.feeds[place];
+            if *listener.feed.source != *event.source {
+                continue;
+            }
+            let (sign, broken) = listener.sign(event.time);
+            let Some(sign) = sign else { continue };
+            match broken {
+                Some(from) => {
+                    let affected = self.members(listener.group);
+                    self.surround(affected, from, effects, |engine| engine.state.feeds[place].hear(sign, now));
+                }
+                None => self.state.feeds[place].hear(sign, now),
+            }
+            self.arm_silence(index(place));
+        }
+    }
+
+    /// A feed's silence has just begun.
+    pub(super) fn notice_silence(&mut self, place: u32, effects: &mut Vec<Effect>) {
+        let listener = &self.state.feeds[place as usize];
+        let from = listener.silent_from();
+        let affected = self.members(listener.group);
+        self.state.timers.set(Owner::Feed(place), Timer::Silence, None);
+        self.surround(affected, from, effects, |engine| engine.state.feeds[place as usize].notice());
+    }
+
+    pub(super) fn arm_silence(&mut self, place: u32) {
+        let from = self.state.feeds[place as usize].silent_from();
+        let due = (from > self.state.now).then_some(from);
+        self.state.timers.set(Owner::Feed(place), Timer::Silence, due);
+    }
+
+    /// Listens to the feeds that are expected now. One that was expected before goes on as it was.
+    pub(super) fn listen(&mut self, feeds: &[crate::model::policy::Feed]) {
+        for place in 0..self.state.feeds.len() {
+            self.state.timers.set(Owner::Feed(index(place)), Timer::Silence, None);
+        }
+        let mut before = std::mem::take(&mut self.state.feeds);
+        let now = self.state.now;
+        for feed in feeds {
+            let group = self.registry.group(&feed.group);
+            let known = before.iter().position(|listener| listener.feed.source == feed.source);
+            let listener = match known {
+                Some(known) => before.swap_remove(known).expected(feed.clone(), group),
+                None => Listener::new(feed.clone(), group, now),
+            };
+            self.state.feeds.push(listener);
+        }
+        for place in 0..self.state.feeds.len() {
+            self.arm_silence(index(place));
+        }
+    }
+
+    /// The service's place; one that is not known yet is taken in.
+    pub(super) fn place(&mut self, name: &ServiceName) -> u32 {
+        let known = self.registry.len();
+        let place = self.registry.place(name);
+        if self.registry.len() > known {
+            self.grow_groups();
+            self.join(place);
+        }
+        place
+    }
+
+    /// The service's history; one that has none yet begins with what lies around it.
+    fn history(&mut self, place: u32) -> &mut History {
+        let known = self.registry.service(place).history.is_some();
+        let timeline = if known { Timeline::default() } else { Timeline::undisturbed(&self.around(place)) };
+        let begin = || Box::new(History::new(timeline));
+        self.registry.kept.services[place as usize].history.get_or_insert_with(begin)
+    }
+}
+
+fn kept(event: &Event, place: Option<u32>) -> Kept {
+    match (&event.body, place) {
+        (Body::Retraction { of }, _) => Kept::Retraction(Id::new(&event.source, of)),
+        (Body::MaintenancePlanned { .. } | Body::MaintenanceCancelled { .. }, _) => Kept::Maintenance,
+        (_, Some(place)) => Kept::Service(place),
+        (_, None) => Kept::Nowhere,
+    }
+}

@@ -1,0 +1,381 @@
+//! Groups: the sums of their services' figures, kept up event by event, so that reading a group costs the same
+//! whether it has ten services or a million.
+//!
+//! Each service contributes its steps and outages, by its users and once by itself, to every group that it is in.
+//! What it contributes follows from its history alone, so taking the same contribution away again is exact.
+
+use std::collections::BTreeMap;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use super::history::Brief;
+use super::incidents::Acknowledged;
+use super::points::{Pair, Points};
+use super::repairs::rank;
+use super::timeline::{Stand, Step};
+use super::watch::Watch;
+use crate::model::alert::Alert;
+use crate::model::figures::{Figures, Lengths, Tallies};
+use crate::model::level::Ratio;
+use crate::model::target::Maintenance;
+use crate::model::time::{Instant, Span};
+
+/// The step functions that are summed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Curve {
+    /// Observed at all, of services with a `since`.
+    Since,
+    Excluded,
+    Unknown,
+    /// Both at once.
+    Both,
+    /// Down, but for what is unknown.
+    Down,
+    /// Down in maintenance, but for what is unknown: most of the time nothing.
+    Spared,
+    Degraded,
+    /// The weight of what is degraded, in parts of 10⁹: most of the time nothing.
+    Weight,
+    /// Users that lose time.
+    Lost,
+}
+
+const CURVES: usize = 9;
+
+/// One group.
+#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
+pub(super) struct Group {
+    /// Its services, and their users. `a` is by users and `b` by services in every curve.
+    pub(super) members: u64,
+    pub(super) users: u64,
+    /// Those without a `since`: observed for all of every window.
+    always: Pair,
+    curves: [Points; CURVES],
+    /// Starts of outages that were unplanned from their start, and of planned ones.
+    starts: Points,
+    planned: Points,
+    /// Starts of those that overran their maintenance, with when.
+    overruns: BTreeMap<(Instant, Instant), i64>,
+    /// Ends of unplanned ones: `a` counts, `b` sums lengths.
+    repairs: Points,
+    /// Repairs that kept the repair target, and those that had one.
+    within: Points,
+    lengths: LengthTable,
+    /// First acknowledgements: `a` counts, `b` sums the times from the start.
+    acknowledged: Points,
+    /// Whether something is promised to it as such.
+    pub(super) watched: bool,
+    /// The alerts that fire about its error budget.
+    pub(super) alerts: Vec<Alert>,
+    /// How soon that may matter; absent when it has to be looked at.
+    pub(super) watch: Option<Watch>,
+    /// When it will be looked at.
+    pub(super) due: Option<Instant>,
+}
+
+/// Repairs by length in coarse classes, each sorted by end, so that a quantile over any window is exact and looks at
+/// the repairs of one class only.
+#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
+struct LengthTable(BTreeMap<u16, Vec<(Instant, Span)>>);
+
+/// A service's part in a group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Share {
+    /// Its users, nothing when they are not known.
+    pub(super) users: u64,
+    /// Since when it is observed.
+    pub(super) since: Instant,
+    /// Its limit on repairs.
+    pub(super) repair: Option<Span>,
+}
+
+impl Share {
+    fn pair(&self) -> Pair {
+        // More users than there are people would be a mistake; they must not overflow.
+        Pair::new(i64::try_from(self.users).unwrap_or(i64::MAX).min(1 << 40), 1)
+    }
+}
+
+impl Group {
+    /// Lets everything go but the alerts that fire.
+    pub(super) fn empty(&mut self) {
+        *self = Self { alerts: std::mem::take(&mut self.alerts), ..Self::default() };
+    }
+
+    /// Takes a service in.
+    pub(super) fn join(&mut self, share: &Share) {
+        self.watch = None;
+        self.members += 1;
+        self.users = self.users.saturating_add(share.users);
+        let pair = share.pair();
+        if share.since == Instant::MIN {
+            self.always = Pair::new(self.always.a + pair.a, self.always.b + pair.b);
+        } else {
+            self.curve(Curve::Since).add(share.since, pair);
+        }
+    }
+
+    fn curve(&mut self, curve: Curve) -> &mut Points {
+        &mut self.curves[curve as usize]
+    }
+
+    /// Adds (or with `sign` −1 takes away) how a service stood: `before` the first of `steps`, and from each on.
+    pub(super) fn stood(&mut self, share: &Share, before: Stand, steps: &[Step], sign: i64) {
+        let pair = share.pair();
+        let mut last = before;
+        for step in steps {
+            let at = step.at.max(share.since);
+            let next = step.stand;
+            let mut change = |curve: Curve, was: i64, is: i64| {
+                if was != is {
+                    let amount = match curve {
+                        Curve::Lost => Pair::new(is - was, 0),
+                        _ => Pair::new((is - was).saturating_mul(pair.a), (is - was).saturating_mul(pair.b)),
+                    };
+                    let amount = amount.times(sign);
+                    self.curves[curve as usize].add(at, amount);
+                    let weight = i128::from(if self.users > 0 { amount.a } else { amount.b });
+                    match (curve, &mut self.watch) {
+                        (Curve::Down, Some(watch)) => watch.change(weight, at),
+                        (Curve::Spared, Some(watch)) => watch.change(-weight, at),
+                        (Curve::Degraded | Curve::Weight | Curve::Lost, _) => {}
+                        // The bound allows for maintenance and silence to come, not for what was before.
+                        (_, Some(watch)) if at >= watch.since() => {}
+                        _ => self.watch = None,
+                    }
+                }
+            };
+            let flag = |holds: bool| i64::from(holds);
+            change(Curve::Excluded, flag(last.excluded), flag(next.excluded));
+            change(Curve::Unknown, flag(last.unknown), flag(next.unknown));
+            change(Curve::Both, flag(last.excluded && last.unknown), flag(next.excluded && next.unknown));
+            change(Curve::Down, flag(last.down && !last.unknown), flag(next.down && !next.unknown));
+            let spared = |stand: Stand| flag(stand.down && stand.excluded && !stand.unknown);
+            change(Curve::Spared, spared(last), spared(next));
+            let degraded = |stand: Stand| flag(stand.degraded && !stand.down && !stand.blind());
+            change(Curve::Degraded, degraded(last), degraded(next));
+            let weight = |stand: Stand| if stand.down || stand.blind() { 0 } else { i64::from(stand.weight) };
+            change(Curve::Weight, weight(last), weight(next));
+            let lost =
+                |stand: Stand| if stand.blind() { 0 } else { i64::try_from(stand.users).unwrap_or(i64::MAX) };
+            change(Curve::Lost, lost(last), lost(next));
+            last = next;
+        }
+    }
+
+    /// Adds or takes away an outage.
+    pub(super) fn outage(&mut self, share: &Share, outage: Brief, sign: i64) {
+        if outage.start >= share.since {
+            self.began(outage, sign);
+        }
+        let (Some(end), Some(_)) = (outage.end, outage.unplanned) else { return };
+        if end <= share.since {
+            return;
+        }
+        let length = end.since(outage.start);
+        self.repairs.add(end, Pair::new(sign, length.as_micros() * sign));
+        if let Some(limit) = share.repair {
+            self.within.add(end, Pair::new(i64::from(length <= limit) * sign, sign));
+        }
+        self.lengths.change(end, length, sign);
+    }
+
+    fn began(&mut self, outage: Brief, sign: i64) {
+        match outage.unplanned {
+            Some(unplanned) if unplanned == outage.start => self.starts.add(outage.start, Pair::new(sign, 0)),
+            None => self.planned.add(outage.start, Pair::new(sign, 0)),
+            Some(unplanned) => {
+                let count = self.overruns.entry((outage.start, unplanned)).or_default();
+                *count += sign;
+                if *count == 0 {
+                    self.overruns.remove(&(outage.start, unplanned));
+                }
+            }
+        }
+    }
+
+    /// Adds or takes away a first acknowledgement.
+    pub(super) fn acknowledgement(&mut self, share: &Share, (at, after): Acknowledged, sign: i64) {
+        if at < share.since {
+            return;
+        }
+        self.acknowledged.add(at, Pair::new(sign, after.as_micros() * sign));
+    }
+
+    /// What its windows are multiplied by: its users where any service has some, else its services.
+    pub(super) fn weight(&self) -> i128 {
+        i128::from(if self.by_users() { self.users } else { self.members })
+    }
+
+    /// Whether its services count by their users: when any of them has some.
+    pub(super) const fn by_users(&self) -> bool {
+        self.users > 0
+    }
+
+    /// The lengths over `[from, until)`, by users where any service has some, else by services; and by services.
+    fn lengths(&self, from: Instant, until: Instant) -> (Lengths, Lengths) {
+        let span = i128::from(until.since(from).as_micros());
+        let area = |curve: Curve| self.curves[curve as usize].integral(from, until);
+        let (since, excluded, unknown, both) =
+            (area(Curve::Since), area(Curve::Excluded), area(Curve::Unknown), area(Curve::Both));
+        let (down, spared) = (area(Curve::Down), area(Curve::Spared));
+        let (degraded, weight) = (area(Curve::Degraded), area(Curve::Weight));
+        let pick = |of: fn((i128, i128)) -> i128, always: i64| Lengths {
+            observed: i128::from(always) * span + of(since),
+            excluded: of(excluded),
+            unknown: of(unknown),
+            blind: of(excluded) + of(unknown) - of(both),
+            down: of(down) - of(spared),
+            down_gross: of(down),
+            degraded: of(degraded),
+            weighted: (of(down) - of(spared)) * i128::from(Ratio::WHOLE) + of(weight),
+        };
+        let by_services = pick(|pair| pair.1, self.always.b);
+        let by_users = if self.by_users() { pick(|pair| pair.0, self.always.a) } else { by_services };
+        (by_users, by_services)
+    }
+
+    /// The figures of `[from, until)`.
+    pub(super) fn figures(&self, from: Instant, until: Instant, mode: Maintenance) -> Figures {
+        if from >= until {
+            return Figures::default();
+        }
+        let (lengths, by_services) = self.lengths(from, until);
+        let after = Span::from_micros(1);
+        let (first, last) = (from.plus(after), until.plus(after));
+        let mut outages = self.starts.sum(from, until).0;
+        let mut planned = self.planned.sum(from, until).0;
+        for (&(_, unplanned), &count) in self.overruns.range((from, Instant::MIN)..(until, Instant::MIN)) {
+            *(if unplanned < until { &mut outages } else { &mut planned }) += i128::from(count);
+        }
+        let (repairs, repair_sum) = self.repairs.sum(first, last);
+        let (acknowledged, acknowledge_sum) = self.acknowledged.sum(from, until);
+        let (within, with_limit) = self.within.sum(first, last);
+        let quantiles = self.lengths.quantiles(from, until);
+        let tallies = Tallies {
+            outages: count(outages),
+            planned_outages: count(planned),
+            repairs: count(repairs),
+            repair_sum,
+            repair_p50: quantiles.map(|(p50, ..)| p50),
+            repair_p95: quantiles.map(|(_, p95, _)| p95),
+            repair_max: quantiles.map(|(.., max)| max),
+            repairs_within: (with_limit > 0).then(|| count(within)),
+            acknowledged: count(acknowledged),
+            acknowledge_sum,
+            user_micros: self.curves[Curve::Lost as usize].integral(from, until).0,
+        };
+        let weight = self.weight();
+        let working = by_services.observed - by_services.blind - by_services.down;
+        Figures { lengths, tallies, weight, working, mode }
+    }
+
+    /// The lengths that a budget is made of over `[from, until)`: by users where any service has some.
+    pub(super) fn promised(&self, from: Instant, until: Instant) -> Lengths {
+        let by_users = self.by_users();
+        let area = |curve: Curve| {
+            let (a, b) = self.curves[curve as usize].integral(from, until);
+            if by_users { a } else { b }
+        };
+        let always = i128::from(if by_users { self.always.a } else { self.always.b });
+        let (excluded, unknown, down) = (area(Curve::Excluded), area(Curve::Unknown), area(Curve::Down));
+        Lengths {
+            observed: always * i128::from(until.since(from).as_micros()) + area(Curve::Since),
+            excluded,
+            unknown,
+            blind: excluded + unknown - area(Curve::Both),
+            down: down - area(Curve::Spared),
+            down_gross: down,
+            ..Lengths::default()
+        }
+    }
+
+    /// How fast those lengths grow at `at`: by how much in each microsecond.
+    pub(super) fn speed(&self, at: Instant) -> Lengths {
+        let height = |curve: Curve| {
+            let (a, b) = self.curves[curve as usize].height(at);
+            if self.by_users() { a } else { b }
+        };
+        let always = if self.by_users() { self.always.a } else { self.always.b };
+        Lengths {
+            observed: i128::from(always) + height(Curve::Since),
+            excluded: height(Curve::Excluded),
+            unknown: height(Curve::Unknown),
+            blind: height(Curve::Excluded) + height(Curve::Unknown) - height(Curve::Both),
+            down: height(Curve::Down) - height(Curve::Spared),
+            down_gross: height(Curve::Down),
+            degraded: 0,
+            weighted: 0,
+        }
+    }
+
+    /// The first instant after `at` at which those speeds change.
+    pub(super) fn next_after(&self, at: Instant) -> Option<Instant> {
+        [Curve::Since, Curve::Excluded, Curve::Unknown, Curve::Both, Curve::Down, Curve::Spared]
+            .into_iter()
+            .filter_map(|curve| self.curves[curve as usize].next_after(at))
+            .min()
+    }
+}
+
+impl LengthTable {
+    fn change(&mut self, end: Instant, length: Span, sign: i64) {
+        let class = class_of(length);
+        let list = self.0.entry(class).or_default();
+        let place = list.partition_point(|known| *known < (end, length));
+        if sign > 0 {
+            list.insert(place, (end, length));
+        } else if list.get(place) == Some(&(end, length)) {
+            list.remove(place);
+            if list.is_empty() {
+                self.0.remove(&class);
+            }
+        }
+    }
+
+    /// The median, the 95th percentile and the greatest of the lengths whose end lies in `(from, until]`.
+    fn quantiles(&self, from: Instant, until: Instant) -> Option<(Span, Span, Span)> {
+        let within = |list: &[(Instant, Span)]| {
+            let first = list.partition_point(|&(end, _)| end <= from);
+            let last = list.partition_point(|&(end, _)| end <= until);
+            (first, last.max(first))
+        };
+        let classes: Vec<(&[(Instant, Span)], usize)> = self
+            .0
+            .values()
+            .map(|list| {
+                let (first, last) = within(list);
+                (&list[first..last], last - first)
+            })
+            .filter(|&(_, count)| count > 0)
+            .collect();
+        let count: usize = classes.iter().map(|&(_, count)| count).sum();
+        let at_rank = |mut rank: usize| {
+            let &(list, _) = classes.iter().find(|&&(_, count)| {
+                let here = rank < count;
+                if !here {
+                    rank -= count;
+                }
+                here
+            })?;
+            let mut lengths: Vec<Span> = list.iter().map(|&(_, length)| length).collect();
+            Some(*lengths.select_nth_unstable(rank).1)
+        };
+        if count == 0 {
+            return None;
+        }
+        Some((at_rank(rank(count, 50))?, at_rank(rank(count, 95))?, at_rank(count - 1)?))
+    }
+}
+
+/// Classes four to each doubling: an hour's has what took 56 to 67 minutes.
+fn class_of(length: Span) -> u16 {
+    let micros = length.as_micros().max(1).unsigned_abs();
+    let doubling = micros.ilog2();
+    let quarter = if doubling >= 2 { (micros >> (doubling - 2)) & 3 } else { 0 };
+    u16::try_from(u64::from(doubling) * 4 + quarter).unwrap_or(u16::MAX)
+}
+
+fn count(sum: i128) -> u64 {
+    u64::try_from(sum).unwrap_or(0)
+}

@@ -1,0 +1,236 @@
+//! Sums over time: what changed when, in order, with the sums of everything before, so that the integral of a step
+//! function over any window, or the count of what lies in it, is two searches however much lies between.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::model::time::Instant;
+
+/// Points of one block: enough that a late one moves little, few enough that summing them costs little.
+const BLOCK_MAX: usize = 128;
+
+/// Two amounts that are kept together: of a step function by users and by services, of repairs their count and length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(super) struct Pair {
+    pub(super) a: i64,
+    pub(super) b: i64,
+}
+
+impl Pair {
+    pub(super) const fn new(a: i64, b: i64) -> Self {
+        Self { a, b }
+    }
+
+    pub(super) const fn times(self, sign: i64) -> Self {
+        Self { a: self.a * sign, b: self.b * sign }
+    }
+}
+
+/// Sums of points.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(super) struct Sums {
+    pub(super) a: i128,
+    pub(super) b: i128,
+    /// Each point's amount times its instant.
+    a_at: i128,
+    b_at: i128,
+}
+
+impl Sums {
+    fn add(&mut self, at: Instant, pair: Pair) {
+        let (a, b, at) = (i128::from(pair.a), i128::from(pair.b), i128::from(at.as_micros()));
+        self.a += a;
+        self.b += b;
+        self.a_at += a * at;
+        self.b_at += b * at;
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            a: self.a + other.a,
+            b: self.b + other.b,
+            a_at: self.a_at + other.a_at,
+            b_at: self.b_at + other.b_at,
+        }
+    }
+
+    /// The integral up to `until` of the step function whose changes these are: by `a`, and by `b`.
+    fn integral(self, until: Instant) -> (i128, i128) {
+        let until = i128::from(until.as_micros());
+        (self.a * until - self.a_at, self.b * until - self.b_at)
+    }
+}
+
+/// Amounts by instant.
+#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
+pub(super) struct Points {
+    blocks: Vec<Block>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
+struct Block {
+    points: Vec<(Instant, Pair)>,
+    /// The sums of all blocks before.
+    before: Sums,
+}
+
+impl Points {
+    /// Adds an amount at an instant. What comes to nothing is gone.
+    pub(super) fn add(&mut self, at: Instant, pair: Pair) {
+        if pair == Pair::default() {
+            return;
+        }
+        let after =
+            self.blocks.partition_point(|block| block.points.first().is_some_and(|&(first, _)| first <= at));
+        let place = after.saturating_sub(1);
+        if self.blocks.is_empty() {
+            self.blocks.push(Block::default());
+        }
+        for block in &mut self.blocks[place + 1..] {
+            block.before.add(at, pair);
+        }
+        let points = &mut self.blocks[place].points;
+        let inside = points.partition_point(|&(known, _)| known < at);
+        match points.get_mut(inside) {
+            Some((known, amount)) if *known == at => {
+                *amount = Pair::new(amount.a + pair.a, amount.b + pair.b);
+                if *amount == Pair::default() {
+                    points.remove(inside);
+                }
+            }
+            _ => points.insert(inside, (at, pair)),
+        }
+        if points.is_empty() {
+            self.blocks.remove(place);
+        } else if points.len() > BLOCK_MAX {
+            self.split(place);
+        }
+    }
+
+    fn split(&mut self, place: usize) {
+        let last = place + 1 == self.blocks.len();
+        let block = &mut self.blocks[place];
+        // Points mostly come at the end: there the block stays nearly full, so that little room is lost.
+        let half = if last { BLOCK_MAX - BLOCK_MAX / 8 } else { BLOCK_MAX / 2 };
+        let points = block.points.split_off(half);
+        let mut before = block.before;
+        for &(at, pair) in &block.points {
+            before.add(at, pair);
+        }
+        self.blocks.insert(place + 1, Block { points, before });
+    }
+
+    /// The sums of everything before `at`.
+    pub(super) fn before(&self, at: Instant) -> Sums {
+        let after = self.blocks.partition_point(|block| block.points.first().is_some_and(|&(first, _)| first < at));
+        let Some(block) = after.checked_sub(1).and_then(|place| self.blocks.get(place)) else {
+            return Sums::default();
+        };
+        let mut sums = Sums::default();
+        for &(known, pair) in block.points.iter().take_while(|&&(known, _)| known < at) {
+            sums.add(known, pair);
+        }
+        block.before.plus(sums)
+    }
+
+    /// The integral over `[from, until)` of the step function whose changes these are.
+    pub(super) fn integral(&self, from: Instant, until: Instant) -> (i128, i128) {
+        if self.blocks.is_empty() {
+            return (0, 0);
+        }
+        let (a_until, b_until) = self.before(until).integral(until);
+        let (a_from, b_from) = self.before(from).integral(from);
+        (a_until - a_from, b_until - b_from)
+    }
+
+    /// The height of that step function at `at`.
+    pub(super) fn height(&self, at: Instant) -> (i128, i128) {
+        if self.blocks.is_empty() {
+            return (0, 0);
+        }
+        let sums = self.before(at.plus(crate::model::time::Span::from_micros(1)));
+        (sums.a, sums.b)
+    }
+
+    /// The sums of what lies in `[from, until)`.
+    pub(super) fn sum(&self, from: Instant, until: Instant) -> (i128, i128) {
+        if self.blocks.is_empty() {
+            return (0, 0);
+        }
+        let (first, last) = (self.before(from), self.before(until));
+        (last.a - first.a, last.b - first.b)
+    }
+
+    /// The first instant after `at` at which something changes.
+    pub(super) fn next_after(&self, at: Instant) -> Option<Instant> {
+        let after =
+            self.blocks.partition_point(|block| block.points.first().is_some_and(|&(first, _)| first <= at));
+        let inside = after.checked_sub(1).and_then(|place| {
+            let points = &self.blocks[place].points;
+            points.get(points.partition_point(|&(known, _)| known <= at))
+        });
+        inside.or_else(|| self.blocks.get(after).and_then(|block| block.points.first())).map(|&(known, _)| known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::Span;
+
+    fn at(seconds: i64) -> Instant {
+        Instant::from_micros(seconds)
+    }
+
+    #[test]
+    fn it_equals_the_plain_sum_over_all_points() {
+        let mut chance = 7_u64;
+        let mut next = |below: u64| {
+            chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            i64::try_from((chance >> 33) % below).unwrap()
+        };
+        let mut points = Points::default();
+        let mut plain: Vec<(i64, i64, i64)> = Vec::new();
+        for round in 0..4000 {
+            let point = if round % 3 == 2 && !plain.is_empty() {
+                // Taken back: what was added must be gone.
+                let gone = plain.swap_remove(usize::try_from(next(plain.len() as u64)).unwrap());
+                (gone.0, -gone.1, -gone.2)
+            } else {
+                let point = (next(3000), next(9) - 4, next(5));
+                plain.push(point);
+                point
+            };
+            points.add(at(point.0), Pair::new(point.1, point.2));
+            if round % 97 != 0 {
+                continue;
+            }
+            let (from, until) = (next(3200), next(3200));
+            let (from, until) = (from.min(until), from.max(until));
+            let inside = |t: i64| from <= t && t < until;
+            let sum: i128 = plain.iter().filter(|p| inside(p.0)).map(|p| i128::from(p.1)).sum();
+            assert_eq!(points.sum(at(from), at(until)).0, sum);
+            let area = |t: i64| i128::from((until - t).max(0) - (from - t).max(0));
+            let integral: i128 = plain.iter().map(|p| i128::from(p.2) * area(p.0)).sum();
+            assert_eq!(points.integral(at(from), at(until)).1, integral);
+            let height: i128 = plain.iter().filter(|p| p.0 <= from).map(|p| i128::from(p.1)).sum();
+            assert_eq!(points.height(at(from)).0, height);
+        }
+        for (t, a, b) in plain {
+            points.add(at(t), Pair::new(-a, -b));
+        }
+        assert!(points.blocks.is_empty());
+    }
+
+    #[test]
+    fn the_next_change_is_found() {
+        let mut points = Points::default();
+        for n in 0..1000 {
+            points.add(at(n * 2), Pair::new(1, 0));
+        }
+        assert_eq!(points.next_after(at(-5)), Some(at(0)));
+        assert_eq!(points.next_after(at(500)), Some(at(502)));
+        assert_eq!(points.next_after(at(501)), Some(at(502)));
+        assert_eq!(points.next_after(at(1998)), None);
+        assert_eq!(points.next_after(at(1998).minus(Span::from_micros(1))), Some(at(1998)));
+    }
+}

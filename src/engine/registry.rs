@@ -1,0 +1,361 @@
+//! The services: what the catalogue says of each, packed small, for an idle one is all that it costs.
+//!
+//! Words that many services share are kept once and named by number; so are lists of groups and parents.
+
+use std::collections::HashMap;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::history::History;
+use super::measuring::Samples;
+use crate::model::service::{ServiceFacts, ServiceName};
+use crate::model::time::Instant;
+
+/// A service.
+#[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
+pub(super) struct Service {
+    pub(super) name: ServiceName,
+    title: Box<str>,
+    kind: u32,
+    region: u32,
+    tier: u32,
+    owner: u32,
+    /// The list of the groups that it is in, the built-in ones among them.
+    groups: u32,
+    /// The list of what it depends on.
+    parents: u32,
+    /// Its users, or [`NO_USERS`].
+    users: u64,
+    /// Since when it is observed, or [`Instant::MIN`].
+    pub(super) since: Instant,
+    /// Absent for a service that never had an outage.
+    pub(super) history: Option<Box<History>>,
+    /// Absent for a service that was never measured.
+    pub(super) samples: Option<Box<Samples>>,
+}
+
+/// Stands for users that are not known: half of an option's size, a million times.
+const NO_USERS: u64 = u64::MAX;
+
+/// Every service, by place: in the order in which they were first named.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Registry {
+    pub(super) kept: Kept,
+    /// Places by name. Looked up, never iterated.
+    places: HashTable<u32>,
+    /// Those that depend on a service: `children[starts[place]..starts[place + 1]]`.
+    starts: Vec<u32>,
+    children: Vec<u32>,
+    /// Users of all services of a kind, by the kind's word.
+    users_of_kind: HashMap<u32, u64>,
+}
+
+/// What of it is in a snapshot; all else follows from it.
+#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
+pub(super) struct Kept {
+    pub(super) services: Vec<Service>,
+    words: Shared<Box<str>>,
+    group_lists: Shared<Vec<u32>>,
+    /// Lists of parents; of alternatives one is enough.
+    parent_lists: Shared<Vec<Vec<u32>>>,
+    /// The groups' names, by place.
+    group_names: Shared<Box<str>>,
+}
+
+/// Values that many share, each kept once.
+#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
+struct Shared<T: std::hash::Hash + Ord + Eq> {
+    list: Vec<T>,
+    numbers: HashMap<T, u32>,
+}
+
+impl<T: std::hash::Hash + Ord + Clone> Shared<T> {
+    fn number(&mut self, value: &T) -> u32 {
+        if let Some(&number) = self.numbers.get(value) {
+            return number;
+        }
+        let number = index(self.list.len());
+        self.list.push(value.clone());
+        self.numbers.insert(value.clone(), number);
+        number
+    }
+
+    fn get(&self, number: u32) -> Option<&T> {
+        self.list.get(number as usize)
+    }
+}
+
+impl Registry {
+    pub(super) fn new(kept: Kept) -> Self {
+        let mut registry = Self { kept, ..Self::default() };
+        for place in 0..registry.kept.services.len() {
+            registry.enter(index(place));
+        }
+        registry.relate();
+        registry
+    }
+
+    fn enter(&mut self, place: u32) {
+        let services = &self.kept.services;
+        let hash = |place: &u32| hash_of(services[*place as usize].name.as_str());
+        let name = services[place as usize].name.as_str();
+        self.places.insert_unique(hash_of(name), place, hash);
+    }
+
+    /// Puts together what follows from the catalogue as a whole.
+    fn relate(&mut self) {
+        let services = &self.kept.services;
+        let lists = &self.kept.parent_lists;
+        let parents = |service: &Service| lists.get(service.parents).into_iter().flatten().flatten().copied();
+        let mut starts = vec![0_u32; services.len() + 1];
+        for parent in services.iter().flat_map(parents) {
+            starts[parent as usize + 1] += 1;
+        }
+        for place in 1..starts.len() {
+            starts[place] += starts[place - 1];
+        }
+        let mut next = starts.clone();
+        let mut children = vec![0; starts.last().map_or(0, |&count| count as usize)];
+        for (place, service) in services.iter().enumerate() {
+            for parent in parents(service) {
+                children[next[parent as usize] as usize] = index(place);
+                next[parent as usize] += 1;
+            }
+        }
+        self.starts = starts;
+        self.children = children;
+        self.users_of_kind.clear();
+        for service in services {
+            if let Some(users) = service.users() {
+                let sum = self.users_of_kind.entry(service.kind).or_default();
+                *sum = sum.saturating_add(users);
+            }
+        }
+    }
+
+    /// Takes in a catalogue in place of the one before. What it no longer names is known by its events alone.
+    pub(super) fn adopt(&mut self, catalogue: &[(ServiceName, ServiceFacts)]) {
+        let nothing = ServiceFacts::default();
+        for place in 0..self.kept.services.len() {
+            self.describe(index(place), &nothing);
+        }
+        // All of them are taken in first, so that each can be named as a parent.
+        let places: Vec<u32> = catalogue.iter().map(|(name, _)| self.place(name)).collect();
+        for (&place, (_, facts)) in places.iter().zip(catalogue) {
+            self.describe(place, facts);
+        }
+        self.relate();
+    }
+
+    fn describe(&mut self, place: u32, facts: &ServiceFacts) {
+        let parent = |name: &str| self.find(name);
+        let parents: Vec<Vec<u32>> =
+            facts.depends_on.iter().map(|names| names.split('|').filter_map(parent).collect()).collect();
+        let kept = &mut self.kept;
+        let mut groups = vec![kept.group_names.number(&"all".into())];
+        for (prefix, name) in [("region", &facts.region), ("tier", &facts.tier), ("kind", &facts.kind)] {
+            if !name.is_empty() {
+                groups.push(kept.group_names.number(&format!("{prefix}:{name}").into()));
+            }
+        }
+        for name in &facts.groups {
+            groups.push(kept.group_names.number(&name.as_str().into()));
+        }
+        groups.sort_unstable();
+        groups.dedup();
+        let mut word = |text: &str| kept.words.number(&text.into());
+        let service = Service {
+            name: kept.services[place as usize].name.clone(),
+            title: facts.title.as_str().into(),
+            kind: word(&facts.kind),
+            region: word(&facts.region),
+            tier: word(&facts.tier),
+            owner: word(&facts.owner),
+            groups: kept.group_lists.number(&groups),
+            parents: kept.parent_lists.number(&parents),
+            users: facts.users.unwrap_or(NO_USERS),
+            since: facts.since.unwrap_or(Instant::MIN),
+            history: kept.services[place as usize].history.take(),
+            samples: kept.services[place as usize].samples.take(),
+        };
+        kept.services[place as usize] = service;
+    }
+
+    /// The service's place, if it is known.
+    pub(super) fn find(&self, name: &str) -> Option<u32> {
+        let services = &self.kept.services;
+        self.places.find(hash_of(name), |&place| services[place as usize].name.as_str() == name).copied()
+    }
+
+    /// The service's place; one that is not known yet is taken in.
+    pub(super) fn place(&mut self, name: &ServiceName) -> u32 {
+        if let Some(place) = self.find(name.as_str()) {
+            return place;
+        }
+        let kept = &mut self.kept;
+        let place = index(kept.services.len());
+        let empty = kept.words.number(&"".into());
+        let groups = vec![kept.group_names.number(&"all".into())];
+        kept.services.push(Service {
+            name: name.clone(),
+            title: Box::default(),
+            kind: empty,
+            region: empty,
+            tier: empty,
+            owner: empty,
+            groups: kept.group_lists.number(&groups),
+            parents: kept.parent_lists.number(&Vec::new()),
+            users: NO_USERS,
+            since: Instant::MIN,
+            history: None,
+            samples: None,
+        });
+        self.enter(place);
+        let count = self.starts.last().copied().unwrap_or(0);
+        self.starts.resize(kept_len(&self.kept) + 1, count);
+        place
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.kept.services.len()
+    }
+
+    pub(super) fn service(&self, place: u32) -> &Service {
+        &self.kept.services[place as usize]
+    }
+
+    /// The places of the groups that a service is in.
+    pub(super) fn groups_of(&self, place: u32) -> &[u32] {
+        self.kept.group_lists.get(self.service(place).groups).map_or(&[], |list| list)
+    }
+
+    /// The place of a group of that name; one that is not known yet is empty.
+    pub(super) fn group(&mut self, name: &str) -> u32 {
+        self.kept.group_names.number(&name.into())
+    }
+
+    /// The place of a group, if there is one of that name.
+    pub(super) fn find_group(&self, name: &str) -> Option<u32> {
+        self.kept.group_names.numbers.get(name).copied()
+    }
+
+    pub(super) fn group_names(&self) -> &[Box<str>] {
+        &self.kept.group_names.list
+    }
+
+    pub(super) fn is_in(&self, place: u32, group: u32) -> bool {
+        self.groups_of(place).contains(&group)
+    }
+
+    /// Whether it is in a group of that name.
+    pub(super) fn is_in_group(&self, place: u32, name: &str) -> bool {
+        self.find_group(name).is_some_and(|group| self.is_in(place, group))
+    }
+
+    fn parents_of(&self, place: u32) -> &[Vec<u32>] {
+        self.kept.parent_lists.get(self.service(place).parents).map_or(&[], |list| list)
+    }
+
+    /// What it depends on without an alternative, and what that depends on, and so on. Each once, itself not.
+    pub(super) fn ancestors(&self, place: u32) -> Vec<u32> {
+        let mut found: Vec<u32> = Vec::new();
+        let mut next = place;
+        let mut done = 0;
+        loop {
+            for parent in self.parents_of(next).iter().filter(|names| names.len() == 1).map(|names| names[0]) {
+                if parent != place && !found.contains(&parent) {
+                    found.push(parent);
+                }
+            }
+            let Some(&parent) = found.get(done) else { return found };
+            next = parent;
+            done += 1;
+        }
+    }
+
+    /// Itself and what depends on it, directly or not, without an alternative.
+    pub(super) fn with_descendants(&self, place: u32) -> Vec<u32> {
+        let mut found = vec![place];
+        let mut known = std::collections::HashSet::from([place]);
+        let mut done = 0;
+        while let Some(&parent) = found.get(done) {
+            done += 1;
+            let Some((&from, &until)) = self.starts.get(parent as usize).zip(self.starts.get(parent as usize + 1))
+            else {
+                continue;
+            };
+            for &child in &self.children[from as usize..until as usize] {
+                let alone = self.parents_of(child).iter().any(|names| **names == [parent]);
+                if alone && known.insert(child) {
+                    found.push(child);
+                }
+            }
+        }
+        found
+    }
+
+    /// Users of all services of the kind that a service is of.
+    pub(super) fn users_of_kind(&self, place: u32) -> u64 {
+        self.users_of_kind.get(&self.service(place).kind).copied().unwrap_or(0)
+    }
+
+    fn word(&self, number: u32) -> &str {
+        self.kept.words.get(number).map_or("", |word| word)
+    }
+
+    pub(super) fn kind(&self, place: u32) -> &str {
+        self.word(self.service(place).kind)
+    }
+
+    pub(super) fn region(&self, place: u32) -> &str {
+        self.word(self.service(place).region)
+    }
+
+    pub(super) fn tier(&self, place: u32) -> &str {
+        self.word(self.service(place).tier)
+    }
+
+    pub(super) fn owner(&self, place: u32) -> &str {
+        self.word(self.service(place).owner)
+    }
+
+    /// The groups that the catalogue names for a service: those that are not built in.
+    pub(super) fn own_groups(&self, place: u32) -> impl Iterator<Item = &str> {
+        let built_in = [("region:", self.region(place)), ("tier:", self.tier(place)), ("kind:", self.kind(place))];
+        self.groups_of(place).iter().map(|&group| &*self.group_names()[group as usize]).filter(move |name| {
+            *name != "all" && !built_in.iter().any(|(prefix, word)| name.strip_prefix(prefix) == Some(word))
+        })
+    }
+
+    /// What a service depends on, as the catalogue writes it.
+    pub(super) fn depends_on(&self, place: u32) -> Vec<String> {
+        let name = |&parent: &u32| self.service(parent).name.as_str();
+        self.parents_of(place).iter().map(|names| names.iter().map(name).collect::<Vec<_>>().join("|")).collect()
+    }
+}
+
+impl Service {
+    pub(super) const fn users(&self) -> Option<u64> {
+        if self.users == NO_USERS { None } else { Some(self.users) }
+    }
+
+    pub(super) const fn title(&self) -> &str {
+        &self.title
+    }
+}
+
+fn kept_len(kept: &Kept) -> usize {
+    kept.services.len()
+}
+
+fn hash_of(name: &str) -> u64 {
+    xxh3_64(name.as_bytes())
+}
+
+/// A place as it is kept. Four thousand million services are more than any network has.
+#[allow(clippy::cast_possible_truncation, reason = "a process would run out of memory long before")]
+pub(super) const fn index(place: usize) -> u32 {
+    place as u32
+}

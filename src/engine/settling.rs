@@ -1,0 +1,412 @@
+//! Settling: bringing all that follows from the facts in line with them, for one service or for many, and keeping the
+//! sums of the groups true meanwhile.
+
+use super::Engine;
+use super::availability::{Stretch, Union};
+use super::budget::{self, Promise, ServiceAccount};
+use super::groups::{Group, Share};
+use super::history::{Brief, History};
+use super::incidents::{self, Context};
+use super::maintenance::{Plans, Scope};
+use super::policies::Terms;
+use super::registry::index;
+use super::timeline::{Around, Stand, Step, Timeline};
+use super::timers::{Owner as TimerOwner, Timer};
+use crate::model::alert::Owner;
+use crate::model::effect::{Effect, Reason};
+use crate::model::level::Ratio;
+use crate::model::policy::Policy;
+use crate::model::target::{AVAILABILITY, Maintenance as MaintenanceMode, Subject, Value};
+use crate::model::time::{Instant, Span};
+
+impl Engine {
+    /// Works by another policy from now on. What is over keeps the level that it was given.
+    pub(super) fn adopt(&mut self, policy: &Policy, effects: &mut Vec<Effect>) {
+        self.state.policies.adopt(policy, self.state.now);
+        self.registry.adopt(&policy.services);
+        self.listen(&policy.feeds);
+        self.come_into_force(effects);
+    }
+
+    /// Brings everything in line with the policy in force now.
+    pub(super) fn come_into_force(&mut self, effects: &mut Vec<Effect>) {
+        let next = self.state.policies.next_after(self.state.now);
+        self.state.timers.set(TimerOwner::Policy, Timer::Policy, next);
+        // What fires about a group goes on until it is judged anew.
+        for group in &mut self.state.groups {
+            group.empty();
+        }
+        self.grow_groups();
+        for place in 0..index(self.registry.len()) {
+            let around = self.around(place);
+            let mut live = false;
+            if let Some(mut history) = self.take_history(place) {
+                history.judge_planned(Instant::MIN, &around);
+                history.rebuild(Instant::MIN, &around, self.state.now);
+                live = history.incidents.iter().any(|tracked| tracked.incident.is_live());
+                self.put_history(place, history);
+            }
+            self.join(place);
+            if live {
+                self.settle(place, self.state.now, true, effects);
+            }
+            self.judge_service(place, effects);
+            self.judge_measured(place, effects);
+        }
+        let targets = self.state.policies.targets(self.state.now);
+        for (group, name) in self.state.groups.iter_mut().zip(self.registry.group_names()) {
+            let promised = targets.names_group(name) && targets.of_group(AVAILABILITY, name).is_some();
+            // One that was watched is looked at once more, to end what fires.
+            group.watched = promised || !group.alerts.is_empty();
+        }
+        for group in 0..index(self.state.groups.len()) {
+            self.touch(group);
+        }
+    }
+
+    /// What a timer of a service asks for.
+    pub(super) fn wake(&mut self, place: u32, timer: Timer, effects: &mut Vec<Effect>) {
+        let mut from = self.state.now;
+        if timer == Timer::Mark
+            && let Some(mut history) = self.take_history(place)
+        {
+            from = history.overrun(self.state.now).unwrap_or(from);
+            self.put_history(place, history);
+        }
+        self.settle(place, from, false, effects);
+    }
+
+    // ---- one service ----
+
+    /// What lies around the outages of a service.
+    pub(super) fn around(&self, place: u32) -> Around {
+        let service = self.registry.service(place);
+        Around {
+            excluded: self.excluded(place),
+            unknown: self.unknown(place),
+            degraded_weight: self.state.policies.targets(self.state.now).degraded_weight,
+            users: service.users().unwrap_or(0),
+        }
+    }
+
+    fn excluded(&self, place: u32) -> Vec<Stretch> {
+        let maintenance = &self.state.maintenance;
+        if maintenance.is_empty() {
+            return Vec::new();
+        }
+        let ancestors = self.registry.ancestors(place);
+        let services = [place].into_iter().chain(ancestors).map(Scope::Service);
+        let groups = self.registry.groups_of(place).iter().map(|&group| Scope::Group(group));
+        let mut all = Vec::new();
+        let mut scopes = 0;
+        for stretches in services.chain(groups).map(|scope| maintenance.of(scope)) {
+            scopes += usize::from(!stretches.is_empty());
+            all.extend_from_slice(stretches);
+        }
+        if scopes > 1 { Union::of(all).stretches().to_vec() } else { all }
+    }
+
+    fn unknown(&self, place: u32) -> Vec<Stretch> {
+        let speaks = |group| self.registry.is_in(place, group);
+        let mut all = Vec::new();
+        let mut feeds = 0;
+        for listener in self.state.feeds.iter().filter(|listener| speaks(listener.group)) {
+            feeds += 1;
+            all.extend(listener.silences());
+        }
+        if feeds > 1 { Union::of(all).stretches().to_vec() } else { all }
+    }
+
+    /// The service's terms at an instant.
+    pub(super) fn terms(&self, place: u32, at: Instant) -> Terms {
+        let targets = self.state.policies.targets(at);
+        Terms::of(targets, &self.subject(place, &|group| self.registry.is_in_group(place, group)))
+    }
+
+    pub(super) fn subject<'a>(&'a self, place: u32, in_group: &'a dyn Fn(&str) -> bool) -> Subject<'a> {
+        Subject { service: self.registry.service(place).name.as_str(), tier: self.registry.tier(place), in_group }
+    }
+
+    fn share(&self, place: u32) -> Share {
+        let service = self.registry.service(place);
+        let repair = self.terms(place, self.state.now).repair;
+        Share { users: service.users().unwrap_or(0), since: service.since, repair }
+    }
+
+    /// Pairs marks again, and brings what follows from them in line.
+    pub(super) fn pair_again(&mut self, place: u32, marks: &[(Box<str>, Instant)], effects: &mut Vec<Effect>) {
+        let Some(mut history) = self.take_history(place) else { return };
+        let around = self.around(place);
+        let mut from: Option<Instant> = None;
+        let mut briefs: Vec<(Brief, i64)> = Vec::new();
+        for (key, at) in marks {
+            let Some(change) = history.pair_again(key, *at, &around) else { continue };
+            from = Some(from.map_or(change.from, |from| from.min(change.from)));
+            let same = change.gone.iter().zip(&change.come).take_while(|(gone, come)| gone == come).count();
+            briefs.extend(change.gone[same..].iter().map(|&brief| (brief, -1)));
+            briefs.extend(change.come[same..].iter().map(|&brief| (brief, 1)));
+        }
+        let Some(from) = from else {
+            self.put_history(place, history);
+            return;
+        };
+        let cut = history.cut(from);
+        let (_, tail) = history.timeline.tail(cut);
+        let before = tail.to_vec();
+        history.rebuild(cut, &around, self.state.now);
+        let share = self.share(place);
+        let (stood, after) = history.timeline.tail(cut);
+        let same = before.iter().zip(after).take_while(|(before, after)| before == after).count();
+        let stood = same.checked_sub(1).map_or(stood, |last| before[last].stand);
+        let moved = same < before.len() || same < after.len();
+        for &group in self.registry.groups_of(place) {
+            let group = &mut self.state.groups[group as usize];
+            group.stood(&share, stood, &before[same..], -1);
+            group.stood(&share, stood, &after[same..], 1);
+            for &(brief, sign) in &briefs {
+                group.outage(&share, brief, sign);
+            }
+        }
+        self.put_history(place, history);
+        self.settle(place, cut, false, effects);
+        if moved {
+            self.judge_service(place, effects);
+            self.touch_groups_of(place);
+        }
+    }
+
+    /// Brings the service's incidents in line with its marks, from `from` on.
+    pub(super) fn settle(&mut self, place: u32, from: Instant, policy_changed: bool, effects: &mut Vec<Effect>) {
+        let Some(mut history) = self.take_history(place) else { return };
+        let terms = self.terms(place, self.state.now);
+        let in_group = |name: &str| self.registry.is_in_group(place, name);
+        let service = self.registry.service(place);
+        let cx = Context {
+            now: self.state.now,
+            service: &service.name,
+            kind: self.registry.kind(place),
+            region: self.registry.region(place),
+            tier: self.registry.tier(place),
+            in_group: &in_group,
+            users: service.users(),
+            users_of_kind: self.registry.users_of_kind(place),
+            levels: &self.state.policies.levels,
+            reopen: self.state.policies.reopen,
+            response: terms.response,
+            repair: terms.repair,
+            policy_changed,
+        };
+        let deadlines = incidents::settle(&mut history, from, &cx, &mut self.state.counts, effects);
+        for (timer, deadline) in Timer::INCIDENT.into_iter().zip(deadlines) {
+            self.state.timers.set(TimerOwner::Service(place), timer, deadline);
+        }
+        let changes: Vec<_> = history.incidents.iter_mut().filter_map(incidents::Tracked::account).collect();
+        if !changes.is_empty() {
+            let share = self.share(place);
+            for &group in self.registry.groups_of(place) {
+                let group = &mut self.state.groups[group as usize];
+                for &(was, is) in &changes {
+                    was.into_iter().for_each(|was| group.acknowledgement(&share, was, -1));
+                    is.into_iter().for_each(|is| group.acknowledgement(&share, is, 1));
+                }
+            }
+        }
+        self.put_history(place, history);
+    }
+
+    // ---- budgets ----
+
+    fn promise(&self, target: Option<Ratio>, mode: MaintenanceMode) -> Option<Promise> {
+        let targets = self.state.policies.targets(self.state.now);
+        let (window, horizon) = (targets.budget_window, targets.risk_horizon);
+        target.map(|target| Promise { target, mode, window, horizon })
+    }
+
+    /// Looks at a service's error budget as it stands now.
+    pub(super) fn judge_service(&mut self, place: u32, effects: &mut Vec<Effect>) {
+        let Some(mut history) = self.take_history(place) else { return };
+        let watched = self.state.policies.targets(self.state.now).watch_services;
+        let promise = self.promise_of(place, self.state.now).filter(|_| watched);
+        let service = self.registry.service(place);
+        let account = ServiceAccount { timeline: &history.timeline, since: service.since };
+        let owner = Owner::Service(service.name.clone());
+        let judged = budget::of_service(promise, &account, &owner, &history.budget_alerts, self.state.now);
+        let now = self.state.now;
+        budget::update(&mut history.budget_alerts, judged.wanted, now, &Reason::Budget, effects);
+        let deadline = judged.deadline.filter(|&at| at > now);
+        self.state.timers.set(TimerOwner::Service(place), Timer::Budget, deadline);
+        self.put_history(place, history);
+    }
+
+    /// What a service is promised at `at`, as a budget.
+    pub(super) fn promise_of(&self, place: u32, at: Instant) -> Option<Promise> {
+        let in_group = |name: &str| self.registry.is_in_group(place, name);
+        let mode = self.state.policies.targets(at).maintenance_of(&self.subject(place, &in_group));
+        self.promise(self.terms(place, at).availability, mode)
+    }
+
+    /// What a group is promised at `at`, as a budget.
+    pub(super) fn promise_of_group(&self, group: &str, at: Instant) -> Option<Promise> {
+        let targets = self.state.policies.targets(at);
+        let target = match targets.of_group(AVAILABILITY, group) {
+            Some(Value::Ratio(target)) => Some(target),
+            _ => None,
+        };
+        self.promise(target, targets.maintenance_of_group(group))
+    }
+
+    fn touch_groups_of(&mut self, place: u32) {
+        for at in 0..self.registry.groups_of(place).len() {
+            self.touch(self.registry.groups_of(place)[at]);
+        }
+    }
+
+    /// Has a group's error budget looked at as soon as what happens at this instant is complete.
+    fn touch(&mut self, group: u32) {
+        let soon = self.state.now.plus(Span::from_micros(1));
+        let state = &mut self.state.groups[group as usize];
+        if !state.watched {
+            return;
+        }
+        let due = match &state.watch {
+            Some(watch) if state.alerts.is_empty() => watch.due().map(|due| due.max(soon)),
+            _ => Some(soon),
+        };
+        if let Some(due) = due.filter(|&due| state.due.is_none_or(|known| due < known)) {
+            state.due = Some(due);
+            self.state.timers.set(TimerOwner::Group(group), Timer::Budget, Some(due));
+        }
+    }
+
+    /// Looks at a group's error budget as it stands now.
+    pub(super) fn judge_group(&mut self, place: u32, effects: &mut Vec<Effect>) {
+        let now = self.state.now;
+        let name = self.registry.group_names()[place as usize].to_string();
+        let targets = self.state.policies.targets(now);
+        let promise = self.promise_of_group(&name, now).filter(|_| targets.names_group(&name));
+        let owner = Owner::Group(name);
+        let group = &mut self.state.groups[place as usize];
+        let mut alerts = std::mem::take(&mut group.alerts);
+        let judged = budget::of_group(promise, group, &owner, &alerts, now);
+        budget::update(&mut alerts, judged.wanted, now, &Reason::Budget, effects);
+        group.alerts = alerts;
+        // What is known is solved for; the bound is for what is not known yet.
+        group.watch = Some(budget::watch(promise, group, now));
+        let deadline = judged.deadline.filter(|&at| at > now);
+        group.due = deadline;
+        self.state.timers.set(TimerOwner::Group(place), Timer::Budget, deadline);
+    }
+
+    pub(super) fn take_history(&mut self, place: u32) -> Option<Box<History>> {
+        self.registry.kept.services[place as usize].history.take()
+    }
+
+    pub(super) fn put_history(&mut self, place: u32, history: Box<History>) {
+        self.registry.kept.services[place as usize].history = Some(history);
+    }
+
+    // ---- groups ----
+
+    /// Makes room for groups that were named since.
+    pub(super) fn grow_groups(&mut self) {
+        self.state.groups.resize_with(self.registry.group_names().len(), Group::default);
+    }
+
+    /// Takes a service, with all that is known of it, into its groups.
+    pub(super) fn join(&mut self, place: u32) {
+        let share = self.share(place);
+        for &group in self.registry.groups_of(place) {
+            self.state.groups[group as usize].join(&share);
+        }
+        self.contribute(place, Instant::MIN, 1);
+    }
+
+    /// Adds a service's part from `cut` on to the sums of its groups, or with `sign` −1 takes it away.
+    fn contribute(&mut self, place: u32, cut: Instant, sign: i64) {
+        let share = self.share(place);
+        let service = self.registry.service(place);
+        let idle;
+        let (stood, steps, outages): (Stand, &[Step], &[_]) = match service.history.as_deref() {
+            Some(history) => {
+                let (stood, steps) = history.timeline.tail(cut);
+                (stood, steps, history.outages_from(cut))
+            }
+            None => {
+                let around = self.around(place);
+                if around.excluded.is_empty() && around.unknown.is_empty() {
+                    return;
+                }
+                idle = Timeline::undisturbed(&around);
+                let (stood, steps) = idle.tail(cut);
+                (stood, steps, &[])
+            }
+        };
+        let whole = cut == Instant::MIN;
+        for &group in self.registry.groups_of(place) {
+            let group = &mut self.state.groups[group as usize];
+            group.stood(&share, stood, steps, sign);
+            for outage in outages {
+                group.outage(&share, Brief::of(outage), sign);
+            }
+            if let (true, Some(history)) = (whole, service.history.as_deref()) {
+                for acknowledged in history.incidents.iter().filter_map(incidents::Tracked::acknowledgement) {
+                    group.acknowledgement(&share, acknowledged, sign);
+                }
+            }
+        }
+    }
+
+    /// The places of a group's services.
+    pub(super) fn members(&self, group: u32) -> Vec<u32> {
+        (0..index(self.registry.len())).filter(|&place| self.registry.is_in(place, group)).collect()
+    }
+
+    // ---- what lies around many services ----
+
+    /// Makes other plans those of a scope; `from` is when they excuse other things than before, if they do.
+    pub(super) fn excuse(&mut self, scope: Scope, plans: Plans, from: Option<Instant>, effects: &mut Vec<Effect>) {
+        let Some(from) = from else {
+            self.state.maintenance.put(scope, plans);
+            return;
+        };
+        let affected = match scope {
+            Scope::Service(place) => self.registry.with_descendants(place),
+            Scope::Group(group) => self.members(group),
+        };
+        self.surround(affected, from, effects, |engine| engine.state.maintenance.put(scope, plans));
+    }
+
+    /// Changes what lies around some services from `from` on, and brings them in line.
+    pub(super) fn surround(
+        &mut self,
+        affected: Vec<u32>,
+        from: Instant,
+        effects: &mut Vec<Effect>,
+        change: impl FnOnce(&mut Self),
+    ) {
+        for &place in &affected {
+            let cut = self.cut(place, from);
+            self.contribute(place, cut, -1);
+        }
+        change(self);
+        for place in affected {
+            let cut = self.cut(place, from);
+            let around = self.around(place);
+            if let Some(mut history) = self.take_history(place) {
+                history.judge_planned(cut, &around);
+                history.rebuild(cut, &around, self.state.now);
+                self.put_history(place, history);
+                self.contribute(place, cut, 1);
+                self.settle(place, cut, false, effects);
+                self.judge_service(place, effects);
+            } else {
+                self.contribute(place, cut, 1);
+            }
+            self.touch_groups_of(place);
+        }
+    }
+
+    fn cut(&self, place: u32, from: Instant) -> Instant {
+        self.registry.service(place).history.as_deref().map_or(from, |history| history.cut(from))
+    }
+}

@@ -1,0 +1,317 @@
+//! The laws that the engine keeps, over random small worlds with everything that can be said: outages, updates, ends,
+//! maintenance, silence, retractions, samples, late, repeated and out of order. `PROPTEST_CASES` sets how many worlds
+//! each law is tried on.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod oracle;
+mod world;
+
+use std::collections::BTreeMap;
+
+use fournines::engine::{Engine, Input};
+use fournines::model::calendar::Range;
+use fournines::model::effect::{Effect, EffectKind};
+use fournines::model::event::Body;
+use fournines::model::figures::{Figures, State};
+use fournines::model::incident::Status;
+use fournines::model::time::{Span, Window};
+use oracle::{bitmap, count_group};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use world::{END, GROUPS, HORIZON, SERVICES, Saying, What, arrivals, at, engine, input, run, world};
+
+/// Where two accounts of what was told differ first.
+fn difference(found: &[Effect], expected: &[Effect]) -> String {
+    let same = found.iter().zip(expected).take_while(|(found, expected)| found == expected).count();
+    format!("effect {same} is {:#?}, not {:#?}", found.get(same), expected.get(same))
+}
+
+/// Every figure of every service and group at a few instants.
+fn figures(engine: &Engine) -> BTreeMap<(String, &'static str, i64), (Figures, String)> {
+    let mut all = BTreeMap::new();
+    for seconds in [HORIZON, HORIZON + 977, HORIZON * 2 / 3, 4000, 3600] {
+        for window in Window::ALL {
+            for view in engine.services() {
+                let more = format!("{:?} {:?}", view.state(at(seconds)), view.latency(window, at(seconds)));
+                let value = (view.figures(window, at(seconds)), more);
+                all.insert((view.name().to_string(), window.name(), seconds), value);
+            }
+            for view in engine.groups() {
+                let value = (view.figures(window, at(seconds)), String::new());
+                all.insert((format!("group {}", view.name()), window.name(), seconds), value);
+            }
+        }
+    }
+    all
+}
+
+/// What no order of arrival may change: everything but when somebody acknowledged, which depends on what was an
+/// incident when, and samples.
+fn without_acknowledgements<K: Ord + Clone>(
+    all: &BTreeMap<K, (Figures, String)>,
+) -> BTreeMap<K, (Figures, String)> {
+    let plain = |figures: &Figures| {
+        let mut figures = *figures;
+        (figures.tallies.acknowledged, figures.tallies.acknowledge_sum) = (0, 0);
+        figures
+    };
+    // A sample that was counted is not taken out again when it is taken back, as samples are not kept.
+    let state = |more: &str| more.split(' ').next().unwrap_or("").to_owned();
+    all.iter().map(|(key, (figures, state_of))| (key.clone(), (plain(figures), state(state_of)))).collect()
+}
+
+proptest! {
+    /// Advancing to t1 and then to t2 gives the same state and effects as advancing to t2.
+    #[test]
+    fn law_1_ticks_do_not_matter(world in world(), ticks in vec(0..HORIZON, 0..30)) {
+        let (plain, expected) = run(&world, |_, _, _| {});
+        let mut done = 0;
+        let (ticked, effects) = run(&world, |engine, received, effects| {
+            let mut due: Vec<i64> = ticks.iter().copied().filter(|&tick| done < tick && tick < received).collect();
+            due.sort_unstable();
+            for tick in due {
+                engine.advance(at(tick), effects);
+            }
+            done = received;
+        });
+        prop_assert!(effects == expected, "{}", difference(&effects, &expected));
+        prop_assert!(plain.snapshot() == ticked.snapshot());
+    }
+
+    /// Stop, save, load, go on gives the same future.
+    #[test]
+    fn law_2_snapshots_do_not_matter(world in world(), restarts in vec(any::<bool>(), 41)) {
+        let (plain, expected) = run(&world, |_, _, _| {});
+        let mut restarts = restarts.into_iter();
+        let (restarted, effects) = run(&world, |engine, _, _| {
+            if restarts.next() == Some(true) {
+                *engine = Engine::restore(&engine.snapshot()).unwrap();
+            }
+        });
+        prop_assert!(effects == expected, "{}", difference(&effects, &expected));
+        prop_assert!(plain.snapshot() == restarted.snapshot());
+    }
+
+    /// The same events in any order give the same figures.
+    #[test]
+    fn law_3_arrival_order_does_not_matter(
+        (world, order) in world().prop_flat_map(|world| {
+            let numbers: Vec<usize> = (0..world.len()).collect();
+            (Just(world), Just(numbers).prop_shuffle())
+        })
+    ) {
+        let (plain, _) = run(&world, |_, _, _| {});
+        let mut shuffled = engine();
+        for (place, &number) in order.iter().enumerate() {
+            let received = HORIZON * place as i64 / order.len() as i64;
+            shuffled.apply(at(received), &input(number, &world[number], true), &mut Vec::new());
+        }
+        shuffled.advance(at(END), &mut Vec::new());
+        let expected = without_acknowledgements(&figures(&plain));
+        let found = without_acknowledgements(&figures(&shuffled));
+        for (key, figures) in &expected {
+            prop_assert_eq!(found.get(key), Some(figures), "{:?}", key);
+        }
+    }
+
+    /// An event that comes again changes nothing, with an id or without; a sample is known again by its id only.
+    #[test]
+    fn law_4_duplicates_do_not_matter(world in world(), again in vec((0..40_usize, 0..HORIZON), 0..20)) {
+        for with_ids in [true, false] {
+            let mut order: Vec<(i64, usize)> = arrivals(&world);
+            let mut plain = engine();
+            let mut expected = Vec::new();
+            for &(received, number) in &order {
+                plain.apply(at(received), &input(number, &world[number], with_ids), &mut expected);
+            }
+            plain.advance(at(END), &mut expected);
+            // Each comes again some time after it came first.
+            for &(number, later) in again.iter().filter(|(number, _)| *number < world.len()) {
+                if with_ids || !world[number].what.is_sample() {
+                    let first = order.iter().find(|(_, n)| *n == number).unwrap().0;
+                    order.push((first + later, number));
+                }
+            }
+            order.sort_by_key(|&(received, _)| received);
+            let mut repeated = engine();
+            let mut effects = Vec::new();
+            for &(received, number) in &order {
+                repeated.apply(at(received), &input(number, &world[number], with_ids), &mut effects);
+            }
+            repeated.advance(at(END), &mut effects);
+            prop_assert!(effects == expected, "{}", difference(&effects, &expected));
+            prop_assert_eq!(figures(&plain), figures(&repeated));
+            prop_assert!(plain.incidents().eq(repeated.incidents()));
+        }
+    }
+
+    /// It equals a second-by-second bitmap, however the events came, with restarts on the way.
+    #[test]
+    fn law_5_it_equals_the_brute_force_answer(
+        world in world(),
+        restart in 0..40_usize,
+        ranges in vec((0..HORIZON, 0..=HORIZON), 4),
+    ) {
+        let mut arrived = 0;
+        let (engine, _) = run(&world, |engine, _, _| {
+            if arrived == restart {
+                *engine = Engine::restore(&engine.snapshot()).unwrap();
+            }
+            arrived += 1;
+        });
+        let maps: Vec<_> = (0..SERVICES.len()).map(|service| bitmap(&world, service)).collect();
+        let ranges = ranges.iter().map(|&(a, b)| (a.min(b), a.max(b)));
+        for (from, until) in ranges.chain([(HORIZON - 3600, HORIZON), (0, HORIZON), (-7200, 1200), (0, 3600)]) {
+            let range = Range { from: at(from), until: at(until) };
+            for (map, known) in maps.iter().zip(&SERVICES) {
+                let view = engine.service(known.name).unwrap();
+                let mut found = view.figures_within(range, at(until));
+                (found.tallies.acknowledged, found.tallies.acknowledge_sum) = (0, 0);
+                prop_assert_eq!(found, map.count(from, until), "{} from {} until {}", known.name, from, until);
+                if until < HORIZON {
+                    prop_assert_eq!(view.state(at(until)), map.state(until), "{} at {}", known.name, until);
+                }
+            }
+            for name in GROUPS {
+                let mut found = engine.group(name).unwrap().figures_within(range, at(until));
+                (found.tallies.acknowledged, found.tallies.acknowledge_sum) = (0, 0);
+                let expected = if from < until { count_group(&maps, name, from, until) } else { Figures::default() };
+                prop_assert_eq!(found, expected, "group {} from {} until {}", name, from, until);
+            }
+        }
+    }
+
+    /// A world split by root of topology gives, together, what it gives whole: effects, figures and the groups' sums.
+    #[test]
+    fn law_6_partitions_do_not_matter(world in world()) {
+        let (whole, expected) = run(&world, |_, _, _| {});
+        let mut parts: Vec<(Engine, Vec<Effect>)> = Vec::new();
+        for root in 0..2 {
+            let mut part = engine();
+            let mut effects = Vec::new();
+            for (received, number) in arrivals(&world) {
+                let input = input(number, &world[number], true);
+                // What is of no service concerns every partition.
+                let concerns = match &input {
+                    Input::Event(event) => match event.body.service() {
+                        Some(name) => SERVICES.iter().any(|s| s.name == name.as_str() && s.root == root),
+                        None => true,
+                    },
+                    _ => true,
+                };
+                if concerns {
+                    part.apply(at(received), &input, &mut effects);
+                } else {
+                    // It is a sign of life of its source all the same.
+                    let Input::Event(mut event) = input else { continue };
+                    (event.body, event.id) = (Body::Heartbeat, None);
+                    part.apply(at(received), &Input::Event(event), &mut effects);
+                }
+            }
+            part.advance(at(END), &mut effects);
+            parts.push((part, effects));
+        }
+        for known in &SERVICES {
+            let part = &parts[known.root].0;
+            for window in [Window::Hour, Window::Day] {
+                let figures = |engine: &Engine| engine.service(known.name).unwrap().figures(window, at(HORIZON));
+                prop_assert_eq!(figures(&whole), figures(part));
+            }
+            let incidents = |engine: &Engine| -> Vec<_> {
+                engine.service(known.name).unwrap().incidents().cloned().collect()
+            };
+            prop_assert_eq!(incidents(&whole), incidents(part));
+        }
+        for name in GROUPS {
+            let of = |engine: &Engine| engine.group(name).unwrap().figures(Window::Hour, at(HORIZON));
+            let (all, one, two) = (of(&whole), of(&parts[0].0), of(&parts[1].0));
+            prop_assert_eq!(all.lengths.down, one.lengths.down + two.lengths.down);
+            prop_assert_eq!(all.tallies.outages, one.tallies.outages + two.tallies.outages);
+            prop_assert_eq!(all.tallies.user_micros, one.tallies.user_micros + two.tallies.user_micros);
+        }
+        // What is told of incidents is told by the partition that has them, in the same order.
+        let told = |effects: &[Effect], root: usize| -> Vec<Effect> {
+            let own = |name: &str| SERVICES.iter().any(|s| s.name == name && s.root == root);
+            let concerns = |effect: &&Effect| match &effect.kind {
+                EffectKind::Fire(alert) | EffectKind::Resolve(alert, _) => own(alert.key.scope()),
+                EffectKind::Record(incident) => own(incident.service.as_str()),
+            };
+            effects.iter().filter(concerns).cloned().collect()
+        };
+        // What is told of a group's budget is not split: the whole alone has it.
+        for (root, (_, effects)) in parts.iter().enumerate() {
+            let (found, expected) = (told(effects, root), told(&expected, root));
+            prop_assert!(found == expected, "{}", difference(&found, &expected));
+        }
+    }
+
+    /// What fires is what the incidents call for: no alert is left over, none is missing, and each began when it says.
+    #[test]
+    fn alerts_and_incidents_agree(world in world()) {
+        let (engine, effects) = run(&world, |_, _, _| {});
+        let mut firing = BTreeMap::new();
+        for effect in &effects {
+            match &effect.kind {
+                EffectKind::Fire(alert) => {
+                    prop_assert!(alert.starts <= effect.at);
+                    firing.insert(alert.key.clone(), alert.clone());
+                }
+                EffectKind::Resolve(alert, ended) => {
+                    prop_assert!(*ended >= alert.starts);
+                    prop_assert!(firing.remove(&alert.key).is_some(), "resolved, but never fired");
+                }
+                EffectKind::Record(_) => {}
+            }
+        }
+        let expected: BTreeMap<_, _> = engine.alerts().map(|alert| (alert.key.clone(), alert.clone())).collect();
+        prop_assert_eq!(firing, expected);
+        for view in engine.services() {
+            let open = view.incidents().filter(|incident| incident.status.is_open()).count();
+            match view.state(at(END)) {
+                State::Down => prop_assert_eq!(open, 1),
+                State::Up | State::Degraded => prop_assert_eq!(open, 0),
+                State::Maintenance | State::Unknown => prop_assert!(open <= 1),
+            }
+            let own: Vec<_> = view.incidents().filter(|i| !matches!(i.status, Status::Merged | Status::Withdrawn)).collect();
+            for pair in own.windows(2) {
+                let apart = pair[0].restored.is_some_and(|end| end < pair[1].started);
+                prop_assert!(apart, "two incidents for one interruption: {:?}", pair);
+            }
+            for incident in view.incidents() {
+                let quiet = incident.restored.is_some_and(|end| end.plus(Span::from_mins(10)) <= at(END));
+                prop_assert!(!quiet || !incident.is_live(), "watched for too long: {:?}", incident);
+            }
+        }
+    }
+}
+
+/// The worlds hold what they are meant to hold; one that lost a kind of event would prove less than it says.
+#[test]
+fn the_worlds_hold_every_kind_of_event() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let mut kinds = std::collections::BTreeSet::new();
+    for _ in 0..50 {
+        let world: Vec<Saying> = world().new_tree(&mut runner).unwrap().current();
+        for (number, saying) in world.iter().enumerate() {
+            let Input::Event(event) = input(number, saying, true) else { continue };
+            kinds.insert(event.body.type_name());
+        }
+        assert!(world.iter().all(|saying| !matches!(saying.what, What::Retracted(0))));
+    }
+    let expected = [
+        "heartbeat",
+        "latency",
+        "maintenance.cancelled",
+        "maintenance.planned",
+        "measurement",
+        "outage.ended",
+        "outage.started",
+        "outage.updated",
+        "repair.acknowledged",
+        "repair.verified",
+        "retraction",
+    ];
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), expected);
+}
