@@ -13,6 +13,8 @@ use crate::model::time::{Instant, Span, Window};
 
 /// The burn rate of a smaller group says no more than that one of its services is down.
 const BURN_MEMBERS_MIN: u64 = 10;
+/// What may change sooner than this is solved for exactly; what may not is looked at again when it may.
+const NEAR: Span = Span::from_secs(1);
 
 /// What is promised, as a budget.
 #[derive(Clone, Copy, Debug)]
@@ -125,6 +127,15 @@ impl Promise {
         }
     }
 
+    /// The alert of a budget that is overspent at `now`.
+    fn exhausted(&self, account: &impl Account, of: &Owner, now: Instant) -> Alert {
+        // It was met exactly a moment ago, unless it was learned only now.
+        let overspent = self.overspent();
+        let exact = just_before(now);
+        let just = Gauge { window: self.window.length(), of: &overspent }.value(account, exact) <= 0;
+        self.alert(AlertName::ErrorBudgetExhausted, of, if just { exact } else { now }, None)
+    }
+
     /// What the budget calls for at `now`. `before` is what fires.
     fn judge(&self, account: &impl Account, of: &Owner, before: &[Alert], now: Instant) -> Judgement {
         let overspent = self.overspent();
@@ -133,10 +144,7 @@ impl Promise {
             return Judgement { wanted: Vec::new(), deadline: None };
         }
         if crossing::holds(account, &gauges, now) {
-            // It was met exactly a moment ago, unless it was learned only now.
-            let exact = just_before(now);
-            let just = gauges[0].value(account, exact) <= 0;
-            let alert = self.alert(AlertName::ErrorBudgetExhausted, of, if just { exact } else { now }, None);
+            let alert = self.exhausted(account, of, now);
             let deadline = crossing::next(account, &gauges, now, false).deadline();
             return Judgement { wanted: vec![alert], deadline };
         }
@@ -180,46 +188,139 @@ fn promise_broken(promise: &Promise, account: &ServiceAccount<'_>, now: Instant)
     Gauge { window: promise.window.length(), of: &overspent }.value(account, now) > 0
 }
 
-/// What a group's budget calls for: it is watched for how fast it is spent as well.
+/// What a group's budget calls for, when to look again, and how soon other things may matter.
 pub(super) fn of_group(
     promise: Option<Promise>,
     group: &Group,
     of: &Owner,
     before: &[Alert],
     now: Instant,
-) -> Judgement {
-    let Some(promise) = promise.filter(|promise| promise.target.rest() > 0) else {
-        return Judgement { wanted: Vec::new(), deadline: None };
-    };
-    let mut judgement = promise.judge(group, of, before, now);
-    if group.members < BURN_MEMBERS_MIN {
-        return judgement;
+) -> (Judgement, Watch) {
+    let mut look = Look::new(promise, group, now);
+    if let Some(promise) = promise.filter(|promise| promise.target.rest() > 0) {
+        look.at_budget(&promise, of, before);
+        if group.members >= BURN_MEMBERS_MIN {
+            BurnPair::ALL.into_iter().for_each(|pair| look.at_pair(pair, &promise, of, before));
+        }
+        // What is known to begin ahead of now.
+        let ahead = group.next_down_after(now);
+        look.judgement.deadline = look.judgement.deadline.into_iter().chain(ahead).min();
     }
-    for pair in BurnPair::ALL {
-        let (wanted, deadline) = burn(pair, &promise, group, of, before, now);
-        judgement.wanted.extend(wanted);
-        judgement.deadline = judgement.deadline.into_iter().chain(deadline).min();
-    }
-    judgement
+    (look.judgement, look.watch)
 }
 
-/// How soon a group's budget may call for something that it does not call for at `now`.
-pub(super) fn watch(promise: Option<Promise>, group: &Group, now: Instant) -> Watch {
-    let Some(promise) = promise.filter(|promise| promise.target.rest() > 0) else {
-        return Watch::new(now, (i128::MAX / 4, Span::ZERO), i128::MAX / 4, 0);
-    };
-    let whole = i128::from(Ratio::WHOLE);
-    let overspent = promise.overspent();
-    let spent = Gauge { window: promise.window.length(), of: &overspent }.value(group, now);
-    let fast = BurnPair::ALL.into_iter().map(|pair| {
-        let [long, _] = pair.windows();
-        let value = Gauge { window: long, of: &burns(pair, &promise) }.value(group, now);
-        (-value).div_euclid(10 * whole)
-    });
-    // Maintenance and silence shorten the window, by no more than all of it: each moment takes its part of the budget.
-    let shrinks = (group.weight() * promise.target.rest()).div_euclid(whole) + 1;
-    let down = Account::speed(group, now).down_gross + shrinks;
-    Watch::new(now, ((-spent).div_euclid(whole), promise.horizon), fast.min().unwrap_or(0), down)
+/// A look at a group. Solving for the exact instant costs something with each piece of what leaves a window, so it is
+/// done only when the bound says that the instant may be near.
+struct Look<'a> {
+    group: &'a Group,
+    now: Instant,
+    /// The weight that may be lost in a microsecond, with what shortens the window.
+    losing: i128,
+    judgement: Judgement,
+    watch: Watch,
+}
+
+impl<'a> Look<'a> {
+    fn new(promise: Option<Promise>, group: &'a Group, now: Instant) -> Self {
+        let rest = promise.map_or(0, |promise| promise.target.rest());
+        // Maintenance and silence shorten the window by no more than all of it: each moment takes its part of the
+        // budget.
+        let shrinks = (group.weight() * rest).div_euclid(i128::from(Ratio::WHOLE)) + 1;
+        let down = Group::speed(group, now).down_gross;
+        let losing = if down > 0 { down + shrinks } else { 0 };
+        let judgement = Judgement { wanted: Vec::new(), deadline: None };
+        Self { group, now, losing, judgement, watch: Watch::new(now, down + shrinks) }
+    }
+
+    fn again_at(&mut self, at: Instant) {
+        self.judgement.deadline = self.judgement.deadline.into_iter().chain([at]).min();
+    }
+
+    /// The soonest instant at which so much more can be lost, when that is not near.
+    fn far(&self, left: i128, ahead: Span) -> Option<Instant> {
+        let micros = i64::try_from(left.checked_div_euclid(self.losing)?).unwrap_or(i64::MAX);
+        Some(self.now.plus(Span::from_micros(micros)).minus(ahead)).filter(|&at| at > self.now.plus(NEAR))
+    }
+
+    fn at_budget(&mut self, promise: &Promise, of: &Owner, before: &[Alert]) {
+        let overspent = promise.overspent();
+        let gauge = Gauge { window: promise.window.length(), of: &overspent };
+        let value = gauge.value(self.group, self.now);
+        let left = (-value).div_euclid(i128::from(Ratio::WHOLE));
+        if value <= 0 {
+            self.watch.spent_after(left, promise.horizon);
+            if self.losing == 0 {
+                return;
+            }
+            if let Some(at) = self.far(left, promise.horizon) {
+                self.again_at(at);
+                return;
+            }
+        }
+        self.watch.fires(value > 0);
+        if value > 0
+            && let Some(at) = self.lasts_until(&gauge)
+        {
+            self.judgement.wanted.push(promise.exhausted(self.group, of, self.now));
+            self.again_at(at);
+            return;
+        }
+        self.watch.comes_near();
+        let exact = promise.judge(self.group, of, before, self.now);
+        self.judgement.wanted.extend(exact.wanted);
+        exact.deadline.into_iter().for_each(|at| self.again_at(at));
+    }
+
+    fn at_pair(&mut self, pair: BurnPair, promise: &Promise, of: &Owner, before: &[Alert]) {
+        let burns = burns(pair, promise);
+        let gauges = pair.windows().map(|window| Gauge { window, of: &burns });
+        let values = [0, 1].map(|place: usize| gauges[place].value(self.group, self.now));
+        let holds = values.iter().all(|&value| value > 0);
+        if holds {
+            self.judgement.wanted.push(burn(pair, promise, self.group, (of, before), self.now));
+            self.watch.fires(true);
+            let lasts = gauges.iter().map(|gauge| self.lasts_until(gauge));
+            if let Some(at) = lasts.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().min()) {
+                self.again_at(at);
+                return;
+            }
+        } else {
+            // Both must be beyond: that which is further from it says how soon.
+            let missing = values.iter().filter(|&&value| value <= 0).map(|&value| -value).max().unwrap_or(0);
+            let left = missing.div_euclid(10 * i128::from(Ratio::WHOLE));
+            self.watch.fast_after(left);
+            if self.losing == 0 {
+                return;
+            }
+            if let Some(at) = self.far(left, Span::ZERO) {
+                self.again_at(at);
+                return;
+            }
+        }
+        self.watch.comes_near();
+        let next = crossing::next(self.group, &gauges, self.now, !holds);
+        next.deadline().into_iter().for_each(|at| self.again_at(at));
+    }
+
+    /// Until when the gauge stays above nothing even if nothing is open from now on, when that is not near: all that
+    /// was lost has to leave the window first, and it leaves it from its old end.
+    fn lasts_until(&self, gauge: &Gauge<'_>) -> Option<Instant> {
+        let above = |at: Instant| {
+            let from = at.minus(gauge.window);
+            let lost = if from < self.now { self.group.promised(from, self.now) } else { Lengths::default() };
+            let observed = self.group.promised(from, at).observed;
+            (gauge.of)(&Lengths { observed, excluded: 0, unknown: 0, blind: 0, ..lost }) > 0
+        };
+        let (mut lasts, mut over) = (self.now.plus(NEAR), self.now.plus(gauge.window));
+        if !above(lasts) {
+            return None;
+        }
+        while over.since(lasts) > Span::from_micros(1) {
+            let middle = lasts.plus(Span::from_micros(over.since(lasts).as_micros() / 2));
+            *(if above(middle) { &mut lasts } else { &mut over }) = middle;
+        }
+        Some(over)
+    }
 }
 
 /// How much more is lost in a window than the pair's burn rate allows, times 10¹⁰.
@@ -228,34 +329,25 @@ fn burns(pair: BurnPair, promise: &Promise) -> impl Fn(&Lengths) -> i128 + use<>
     move |lengths| 10 * i128::from(Ratio::WHOLE) * lengths.down - too_fast * lengths.observed
 }
 
-fn burn(
-    pair: BurnPair,
-    promise: &Promise,
-    group: &Group,
-    of: &Owner,
-    before: &[Alert],
-    now: Instant,
-) -> (Option<Alert>, Option<Instant>) {
-    let burns = burns(pair, promise);
-    let gauges = pair.windows().map(|window| Gauge { window, of: &burns });
-    let holds = crossing::holds(group, &gauges, now);
-    let deadline = crossing::next(group, &gauges, now, !holds).deadline();
-    let alert = holds.then(|| {
-        let key = AlertKey { name: AlertName::ErrorBudgetBurn, about: About::Burn { of: of.clone(), pair } };
-        let known = before.iter().find(|alert| alert.key == key);
-        let was = || crossing::holds(group, &gauges, just_before(now));
-        let starts = known.map_or_else(|| if was() { now } else { just_before(now) }, |alert| alert.starts);
-        let [long, short] = pair.windows();
-        let speed = pair.tenths();
-        let because = format!(
-            "more than {}.{} times as fast as {} allows, over {long} and over {short}",
-            speed / 10,
-            speed % 10,
-            percent(promise.target)
-        );
-        Alert { key, starts, facts: AlertFacts { started: starts, because, spent_at: None, incident: None } }
-    });
-    (alert, deadline)
+/// The alert of a pair that is beyond its rate at `now`.
+fn burn(pair: BurnPair, promise: &Promise, group: &Group, (of, before): (&Owner, &[Alert]), now: Instant) -> Alert {
+    let key = AlertKey { name: AlertName::ErrorBudgetBurn, about: About::Burn { of: of.clone(), pair } };
+    let known = before.iter().find(|alert| alert.key == key);
+    let was = || {
+        let burns = burns(pair, promise);
+        let gauges = pair.windows().map(|window| Gauge { window, of: &burns });
+        crossing::holds(group, &gauges, just_before(now))
+    };
+    let starts = known.map_or_else(|| if was() { now } else { just_before(now) }, |alert| alert.starts);
+    let [long, short] = pair.windows();
+    let speed = pair.tenths();
+    let because = format!(
+        "more than {}.{} times as fast as {} allows, over {long} and over {short}",
+        speed / 10,
+        speed % 10,
+        percent(promise.target)
+    );
+    Alert { key, starts, facts: AlertFacts { started: starts, because, spent_at: None, incident: None } }
 }
 
 /// A ratio in percent, with no more digits than it has.

@@ -36,7 +36,7 @@ enum Curve {
     Degraded,
     /// The weight of what is degraded, in parts of 10⁹: most of the time nothing.
     Weight,
-    /// Users that lose time.
+    /// Users that lose time beyond those of the services that are down: most of the time nothing.
     Lost,
 }
 
@@ -58,8 +58,9 @@ pub(super) struct Group {
     overruns: BTreeMap<(Instant, Instant), i64>,
     /// Ends of unplanned ones: `a` counts, `b` sums lengths.
     repairs: Points,
-    /// Repairs that kept the repair target, and those that had one.
-    within: Points,
+    /// Repairs that took longer than the repair target of their service, and whether there is any such target.
+    over: Points,
+    has_limit: bool,
     lengths: LengthTable,
     /// First acknowledgements: `a` counts, `b` sums the times from the start.
     acknowledged: Points,
@@ -105,6 +106,7 @@ impl Group {
     /// Takes a service in.
     pub(super) fn join(&mut self, share: &Share) {
         self.watch = None;
+        self.has_limit |= share.repair.is_some();
         self.members += 1;
         self.users = self.users.saturating_add(share.users);
         let pair = share.pair();
@@ -156,8 +158,10 @@ impl Group {
             change(Curve::Degraded, degraded(last), degraded(next));
             let weight = |stand: Stand| if stand.down || stand.blind() { 0 } else { i64::from(stand.weight) };
             change(Curve::Weight, weight(last), weight(next));
-            let lost =
-                |stand: Stand| if stand.blind() { 0 } else { i64::try_from(stand.users).unwrap_or(i64::MAX) };
+            let lost = |stand: Stand| {
+                let own = if stand.down { pair.a } else { 0 };
+                if stand.blind() { 0 } else { i64::try_from(stand.users).unwrap_or(i64::MAX).saturating_sub(own) }
+            };
             change(Curve::Lost, lost(last), lost(next));
             last = next;
         }
@@ -174,8 +178,8 @@ impl Group {
         }
         let length = end.since(outage.start);
         self.repairs.add(end, Pair::new(sign, length.as_micros() * sign));
-        if let Some(limit) = share.repair {
-            self.within.add(end, Pair::new(i64::from(length <= limit) * sign, sign));
+        if share.repair.is_some_and(|limit| length > limit) {
+            self.over.add(end, Pair::new(sign, 0));
         }
         self.lengths.change(end, length, sign);
     }
@@ -250,7 +254,7 @@ impl Group {
         }
         let (repairs, repair_sum) = self.repairs.sum(first, last);
         let (acknowledged, acknowledge_sum) = self.acknowledged.sum(from, until);
-        let (within, with_limit) = self.within.sum(first, last);
+        let over = self.over.sum(first, last).0;
         let quantiles = self.lengths.quantiles(from, until);
         let tallies = Tallies {
             outages: count(outages),
@@ -260,14 +264,19 @@ impl Group {
             repair_p50: quantiles.map(|(p50, ..)| p50),
             repair_p95: quantiles.map(|(_, p95, _)| p95),
             repair_max: quantiles.map(|(.., max)| max),
-            repairs_within: (with_limit > 0).then(|| count(within)),
+            repairs_within: (self.has_limit && repairs > 0).then(|| count(repairs - over)),
             acknowledged: count(acknowledged),
             acknowledge_sum,
-            user_micros: self.curves[Curve::Lost as usize].integral(from, until).0,
+            user_micros: self.user_micros(from, until),
         };
         let weight = self.weight();
         let working = by_services.observed - by_services.blind - by_services.down;
         Figures { lengths, tallies, weight, working, mode }
+    }
+
+    fn user_micros(&self, from: Instant, until: Instant) -> i128 {
+        let area = |curve: Curve| self.curves[curve as usize].integral(from, until).0;
+        area(Curve::Down) - area(Curve::Spared) + area(Curve::Lost)
     }
 
     /// The lengths that a budget is made of over `[from, until)`: by users where any service has some.
@@ -307,6 +316,12 @@ impl Group {
             degraded: 0,
             weighted: 0,
         }
+    }
+
+    /// The first instant after `at` at which more or less is down.
+    pub(super) fn next_down_after(&self, at: Instant) -> Option<Instant> {
+        let next = |curve: Curve| self.curves[curve as usize].next_after(at);
+        next(Curve::Down).into_iter().chain(next(Curve::Spared)).min()
     }
 
     /// The first instant after `at` at which those speeds change.

@@ -17,19 +17,31 @@ const RESOLUTIONS: [(i64, i64); 4] = [(1, 60), (10, 144), (120, 84), (24 * 60, 9
 
 /// Samples of one service.
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
-pub(super) struct Latency {
-    rings: [VecDeque<Slot>; 4],
+pub struct Latency {
+    rings: [Ring; 4],
 }
 
-/// Samples of one slot of time.
-#[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
-struct Slot {
-    /// Slots since 1970.
-    number: i64,
-    samples: u64,
-    within: u64,
-    /// How many samples of each class, sorted by class.
-    classes: Vec<(u16, u32)>,
+/// Samples at one resolution. A slot is named by its number since 1970.
+#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
+struct Ring {
+    /// Sorted by slot.
+    counts: VecDeque<SlotCount>,
+    /// How many samples of each class, sorted by slot, then class.
+    classes: VecDeque<ClassCount>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
+struct SlotCount {
+    slot: u32,
+    samples: u32,
+    bad: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
+struct ClassCount {
+    slot: u32,
+    class: u16,
+    samples: u32,
 }
 
 /// How many samples there were, and how many of them beyond their limit.
@@ -39,48 +51,50 @@ pub(super) struct Counted {
     pub(super) bad: u64,
 }
 
+/// A window as time goes on: what is counted in it, slot by slot as they leave.
+pub(super) struct Leaving<'a> {
+    slots: std::collections::vec_deque::Iter<'a, SlotCount>,
+    minutes: i64,
+    slots_max: i64,
+    pub(super) counted: Counted,
+}
+
 impl Latency {
     /// Counts samples in.
-    pub(super) fn add(&mut self, at: Instant, took: Span, count: u64, within: bool) {
+    pub fn add(&mut self, at: Instant, took: Span, count: u64, within: bool) {
         let class = class_of(took);
+        let samples = u32::try_from(count).unwrap_or(u32::MAX);
         for (ring, (minutes, kept)) in self.rings.iter_mut().zip(RESOLUTIONS) {
-            let number = slot_of(at, minutes);
-            let newest = ring.back().map_or(number, |slot| slot.number.max(number));
-            if number <= newest - kept {
-                continue;
-            }
-            while ring.front().is_some_and(|slot| slot.number <= newest - kept) {
-                ring.pop_front();
-            }
-            let place = ring.partition_point(|slot| slot.number < number);
-            if ring.get(place).is_none_or(|slot| slot.number != number) {
-                ring.insert(place, Slot { number, samples: 0, within: 0, classes: Vec::new() });
-            }
-            ring[place].add(class, count, within);
+            ring.add(slot_of(at, minutes), u32::try_from(kept).unwrap_or(0), class, (samples, within));
         }
     }
 
     /// The figures of the window that ends at `at`.
-    pub(super) fn figures(&self, window: Window, at: Instant) -> LatencyFigures {
+    #[must_use]
+    pub fn figures(&self, window: Window, at: Instant) -> LatencyFigures {
         let resolution = match window {
             Window::Hour => 0,
             Window::Day => 1,
             Window::Week => 2,
             Window::Month | Window::Quarter => 3,
         };
-        let mut counts = [0_u64; CLASSES];
-        let mut figures = LatencyFigures::default();
         // A window that ends with a slot does not reach into the next one.
-        for slot in self.slots(resolution, window.length(), at.minus(Span::from_micros(1))) {
-            figures.samples += slot.samples;
-            figures.within += slot.within;
-            for &(class, count) in &slot.classes {
-                counts[usize::from(class)] += u64::from(count);
-            }
-        }
-        let Ok(samples) = usize::try_from(figures.samples) else { return figures };
+        let (first, last) = reach(resolution, window.length(), at.minus(Span::from_micros(1)));
+        let ring = &self.rings[resolution];
+        let counted = ring.counted(first, last);
+        let mut figures = LatencyFigures {
+            samples: counted.samples,
+            within: counted.samples - counted.bad,
+            ..Default::default()
+        };
+        let Ok(samples) = usize::try_from(counted.samples) else { return figures };
         if samples == 0 {
             return figures;
+        }
+        let mut counts = [0_u64; CLASSES];
+        let from = ring.classes.partition_point(|count| count.slot < first);
+        for count in ring.classes.range(from..).take_while(|count| count.slot <= last) {
+            counts[usize::from(count.class)] += u64::from(count.samples);
         }
         let quantile = |percent| {
             let wanted = rank(samples, percent) as u64;
@@ -95,54 +109,109 @@ impl Latency {
         figures
     }
 
-    /// How many there were in the `length` up to `at`, that instant included, from slots of that resolution.
-    pub(super) fn counted(&self, resolution: usize, length: Span, at: Instant) -> Counted {
+    /// What the window of that length is at `at`, that instant included, and becomes later.
+    pub(super) fn leaving(&self, resolution: usize, length: Span, at: Instant) -> Leaving<'_> {
+        let (first, last) = reach(resolution, length, at);
+        let ring = &self.rings[resolution];
+        let from = ring.counts.partition_point(|count| count.slot < first);
+        let until = ring.counts.partition_point(|count| count.slot <= last);
+        let minutes = RESOLUTIONS[resolution].0;
+        Leaving {
+            slots: ring.counts.range(from..until),
+            minutes,
+            slots_max: length.as_micros() / Span::from_mins(minutes).as_micros(),
+            counted: ring.counted(first, last),
+        }
+    }
+
+    /// When the first samples that lie ahead of `at` come into their windows.
+    pub(super) fn next_comes(&self, at: Instant) -> Option<Instant> {
+        let comes = |(ring, (minutes, _)): (&Ring, (i64, i64))| {
+            let ahead =
+                ring.counts.iter().rev().map(|count| count.slot).take_while(|&slot| slot > slot_of(at, minutes));
+            ahead.min().map(|slot| start_of(i64::from(slot), minutes))
+        };
+        self.rings.iter().zip(RESOLUTIONS).filter_map(comes).min()
+    }
+}
+
+impl Ring {
+    fn add(&mut self, slot: u32, kept: u32, class: u16, (samples, within): (u32, bool)) {
+        let newest = self.counts.back().map_or(slot, |count| count.slot.max(slot));
+        if slot + kept <= newest {
+            return;
+        }
+        while self.counts.front().is_some_and(|count| count.slot + kept <= newest) {
+            self.counts.pop_front();
+        }
+        while self.classes.front().is_some_and(|count| count.slot + kept <= newest) {
+            self.classes.pop_front();
+        }
+        let place = last_place(&self.counts, |count| count.slot < slot);
+        if self.counts.get(place).is_none_or(|count| count.slot != slot) {
+            self.counts.insert(place, SlotCount { slot, samples: 0, bad: 0 });
+        }
+        let count = &mut self.counts[place];
+        count.samples = count.samples.saturating_add(samples);
+        count.bad = count.bad.saturating_add(if within { 0 } else { samples });
+        let place = last_place(&self.classes, |count| (count.slot, count.class) < (slot, class));
+        match self.classes.get_mut(place) {
+            Some(count) if (count.slot, count.class) == (slot, class) => {
+                count.samples = count.samples.saturating_add(samples);
+            }
+            _ => self.classes.insert(place, ClassCount { slot, class, samples }),
+        }
+    }
+
+    fn counted(&self, first: u32, last: u32) -> Counted {
         let mut counted = Counted::default();
-        for slot in self.slots(resolution, length, at) {
-            counted.samples += slot.samples;
-            counted.bad += slot.samples - slot.within;
+        let from = self.counts.partition_point(|count| count.slot < first);
+        for count in self.counts.range(from..).take_while(|count| count.slot <= last) {
+            counted.samples += u64::from(count.samples);
+            counted.bad += u64::from(count.bad);
         }
         counted
     }
-
-    /// The first instant after `at` at which a slot leaves that window, or one comes into it.
-    pub(super) fn next_moves(&self, resolution: usize, length: Span, at: Instant) -> Option<Instant> {
-        let minutes = RESOLUTIONS[resolution].0;
-        let count = length.as_micros() / Span::from_mins(minutes).as_micros();
-        let leaves = self.slots(resolution, length, at).next().map(|slot| slot.number + count);
-        let last = slot_of(at, minutes);
-        let comes = self.rings[resolution].iter().rev().map(|slot| slot.number).take_while(|&number| number > last);
-        let first = leaves.into_iter().chain(comes).min()?;
-        Some(Instant::from_micros(first * minutes * 60_000_000))
-    }
-
-    fn slots(&self, resolution: usize, length: Span, at: Instant) -> impl Iterator<Item = &Slot> {
-        let minutes = RESOLUTIONS[resolution].0;
-        let last = slot_of(at, minutes);
-        let count = length.as_micros() / Span::from_mins(minutes).as_micros();
-        let ring = &self.rings[resolution];
-        let from = ring.partition_point(|slot| slot.number <= last - count);
-        ring.range(from..).take_while(move |slot| slot.number <= last)
-    }
 }
 
-impl Slot {
-    fn add(&mut self, class: u16, count: u64, within: bool) {
-        self.samples = self.samples.saturating_add(count);
-        if within {
-            self.within = self.within.saturating_add(count);
-        }
-        let place = self.classes.partition_point(|&(known, _)| known < class);
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        match self.classes.get_mut(place) {
-            Some((known, so_far)) if *known == class => *so_far = so_far.saturating_add(count),
-            _ => self.classes.insert(place, (class, count)),
+/// Where what is not `before` begins: mostly at the end, or just before it.
+fn last_place<T>(list: &VecDeque<T>, before: impl Fn(&T) -> bool) -> usize {
+    if list.back().is_none_or(&before) { list.len() } else { list.partition_point(before) }
+}
+
+impl Leaving<'_> {
+    /// When the oldest slot leaves.
+    pub(super) fn next_leaves(&self) -> Option<Instant> {
+        let oldest = self.slots.clone().next()?;
+        Some(start_of(i64::from(oldest.slot) + self.slots_max, self.minutes))
+    }
+
+    /// Lets go of everything that has left by `at`.
+    pub(super) fn go_to(&mut self, at: Instant) {
+        while self.next_leaves().is_some_and(|leaves| leaves <= at) {
+            if let Some(gone) = self.slots.next() {
+                self.counted.samples -= u64::from(gone.samples);
+                self.counted.bad -= u64::from(gone.bad);
+            }
         }
     }
 }
 
-fn slot_of(at: Instant, minutes: i64) -> i64 {
-    at.as_micros().div_euclid(minutes * 60_000_000)
+/// The first and the last slot of a window that ends in the slot of `at`.
+fn reach(resolution: usize, length: Span, at: Instant) -> (u32, u32) {
+    let minutes = RESOLUTIONS[resolution].0;
+    let last = slot_of(at, minutes);
+    let count = length.as_micros() / Span::from_mins(minutes).as_micros();
+    ((last + 1).saturating_sub(u32::try_from(count).unwrap_or(u32::MAX)), last)
+}
+
+fn start_of(slot: i64, minutes: i64) -> Instant {
+    Instant::from_micros(slot * minutes * 60_000_000)
+}
+
+/// The slot that an instant lies in. What was measured before 1970 was so in the first one.
+fn slot_of(at: Instant, minutes: i64) -> u32 {
+    u32::try_from(at.as_micros().div_euclid(minutes * 60_000_000).max(0)).unwrap_or(u32::MAX / 2)
 }
 
 /// Classes to each doubling: their middle is off by less than 1/128 of any value in them.
@@ -204,6 +273,10 @@ mod tests {
         assert_eq!(latency.figures(Window::Hour, at(7200)).samples, 3600);
         assert_eq!(latency.figures(Window::Month, at(7200)).samples, 7205);
         assert_eq!(latency.figures(Window::Hour, at(86_400)), LatencyFigures::default());
-        assert_eq!(latency.next_moves(0, Span::from_hours(1), at(7199)), Some(at(7200)));
+        let mut leaving = latency.leaving(0, Span::from_hours(1), at(7199));
+        assert_eq!(leaving.next_leaves(), Some(at(7200)));
+        leaving.go_to(at(7260));
+        assert_eq!(leaving.counted.samples, 3600 - 120);
+        assert_eq!(latency.next_comes(at(7000)), Some(at(7020)));
     }
 }

@@ -6,7 +6,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::Engine;
 use super::budget;
-use super::latency::{Counted, Latency};
+use super::latency::{Counted, Latency, Leaving};
 use super::timers::{Owner as TimerOwner, Timer};
 use crate::model::alert::{About, Alert, AlertFacts, AlertKey, AlertName, BurnPair, Owner};
 use crate::model::effect::{Effect, Reason};
@@ -201,7 +201,9 @@ fn conditions(target: LatencyTarget) -> [Condition; 4] {
 
 impl Condition {
     fn holds(&self, latency: &Latency, at: Instant) -> bool {
-        self.windows.iter().all(|&(resolution, length)| self.beyond(latency.counted(resolution, length, at)))
+        self.windows
+            .iter()
+            .all(|&(resolution, length)| self.beyond(latency.leaving(resolution, length, at).counted))
     }
 
     fn beyond(&self, counted: Counted) -> bool {
@@ -236,23 +238,20 @@ impl Condition {
     }
 }
 
-/// The first instant at which a slot that leaves its window changes any of the conditions.
+/// The first instant at which a slot that leaves its window, or comes into it, may change any of the conditions.
 fn next_change(latency: &Latency, target: LatencyTarget, now: Instant) -> Option<Instant> {
-    let conditions = conditions(target);
     let change = |condition: &Condition| {
-        let holds = condition.holds(latency, now);
-        let mut at = now;
-        // Every slot comes once and leaves once; one does at each turn.
+        let window = |&(resolution, length): &(usize, Span)| latency.leaving(resolution, length, now);
+        let mut windows: Vec<Leaving<'_>> = condition.windows.iter().map(window).collect();
+        let holds = |windows: &[Leaving<'_>]| windows.iter().all(|window| condition.beyond(window.counted));
+        let held = holds(&windows);
         loop {
-            let leaves = condition
-                .windows
-                .iter()
-                .filter_map(|&(resolution, length)| latency.next_moves(resolution, length, at));
-            at = leaves.min()?;
-            if condition.holds(latency, at) != holds {
+            let at = windows.iter().filter_map(Leaving::next_leaves).min()?;
+            windows.iter_mut().for_each(|window| window.go_to(at));
+            if holds(&windows) != held {
                 return Some(at);
             }
         }
     };
-    conditions.iter().filter_map(change).min()
+    conditions(target).iter().filter_map(change).chain(latency.next_comes(now)).min()
 }

@@ -48,6 +48,7 @@ mod watch;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 pub use counts::Counts;
+pub use latency::Latency;
 pub use reading::{GroupView, PeriodFigures, ServiceView};
 pub use snapshot::BadSnapshot;
 pub use timers::Timer;

@@ -6,7 +6,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::model::time::Instant;
 
 /// Points of one block: enough that a late one moves little, few enough that summing them costs little.
-const BLOCK_MAX: usize = 128;
+const BLOCK_MAX: usize = 64;
 
 /// Two amounts that are kept together: of a step function by users and by services, of repairs their count and length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -112,6 +112,7 @@ impl Points {
         // Points mostly come at the end: there the block stays nearly full, so that little room is lost.
         let half = if last { BLOCK_MAX - BLOCK_MAX / 8 } else { BLOCK_MAX / 2 };
         let points = block.points.split_off(half);
+        block.points.shrink_to_fit();
         let mut before = block.before;
         for &(at, pair) in &block.points {
             before.add(at, pair);

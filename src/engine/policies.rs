@@ -16,13 +16,22 @@ pub(super) struct Policies {
     pub(super) reopen: Span,
     pub(super) time_zone: String,
     /// The targets by the instant from which they are promised.
-    versions: Vec<(Instant, Targets)>,
+    versions: Vec<Version>,
     /// What is promised before anything was said: nothing.
-    none: Targets,
+    none: Version,
+}
+
+/// One version of the targets.
+#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
+struct Version {
+    from: Instant,
+    targets: Targets,
+    /// The terms of whom no override concerns: of most, so they are looked up once.
+    general: Terms,
 }
 
 /// The numbers of the targets that the engine works by, for one service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Terms {
     pub(super) availability: Option<Ratio>,
     pub(super) response: Option<Span>,
@@ -36,24 +45,36 @@ impl Policies {
         self.reopen = policy.reopen;
         self.time_zone.clone_from(&policy.time_zone);
         let from = policy.targets.effective_from.unwrap_or(now);
-        self.versions.retain(|&(known, _)| known < from);
-        self.versions.push((from, policy.targets.clone()));
+        let nobody = Subject { service: "", tier: "", in_group: &|_| false };
+        let general = Terms::read(&Targets { overrides: Vec::new(), ..policy.targets.clone() }, &nobody);
+        self.versions.retain(|version| version.from < from);
+        self.versions.push(Version { from, targets: policy.targets.clone(), general });
+    }
+
+    fn version(&self, at: Instant) -> &Version {
+        let after = self.versions.partition_point(|version| version.from <= at);
+        self.versions.get(after.saturating_sub(1)).unwrap_or(&self.none)
+    }
+
+    /// The terms that `subject` has at `at`.
+    pub(super) fn terms(&self, at: Instant, subject: &Subject<'_>) -> Terms {
+        let version = self.version(at);
+        if version.targets.concerns(subject) { Terms::read(&version.targets, subject) } else { version.general }
     }
 
     /// The targets promised at `at`; before the first ones, those.
     pub(super) fn targets(&self, at: Instant) -> &Targets {
-        let after = self.versions.partition_point(|&(from, _)| from <= at);
-        self.versions.get(after.saturating_sub(1)).map_or(&self.none, |(_, targets)| targets)
+        &self.version(at).targets
     }
 
     /// Every version of the targets, with the instant from which it is promised.
-    pub(super) fn versions(&self) -> &[(Instant, Targets)] {
-        &self.versions
+    pub(super) fn versions(&self) -> impl Iterator<Item = (Instant, &Targets)> {
+        self.versions.iter().map(|version| (version.from, &version.targets))
     }
 
     /// When other targets come into force next.
     pub(super) fn next_after(&self, at: Instant) -> Option<Instant> {
-        self.versions.iter().map(|&(from, _)| from).find(|&from| from > at)
+        self.versions.iter().map(|version| version.from).find(|&from| from > at)
     }
 
     /// The calendar of the network's zone.
@@ -65,7 +86,7 @@ impl Policies {
 
 impl Terms {
     /// A service's terms.
-    pub(super) fn of(targets: &Targets, subject: &Subject<'_>) -> Self {
+    fn read(targets: &Targets, subject: &Subject<'_>) -> Self {
         let ratio = |value: Option<Value>| match value {
             Some(Value::Ratio(ratio)) => Some(ratio),
             _ => None,

@@ -107,8 +107,7 @@ impl Engine {
     }
 
     /// Every version of the targets that was promised, with the instant from which on.
-    #[must_use]
-    pub fn versions(&self) -> &[(Instant, Targets)] {
+    pub fn versions(&self) -> impl Iterator<Item = (Instant, &Targets)> {
         self.state.policies.versions()
     }
 

@@ -119,8 +119,8 @@ impl Engine {
 
     /// The service's terms at an instant.
     pub(super) fn terms(&self, place: u32, at: Instant) -> Terms {
-        let targets = self.state.policies.targets(at);
-        Terms::of(targets, &self.subject(place, &|group| self.registry.is_in_group(place, group)))
+        let in_group = |group: &str| self.registry.is_in_group(place, group);
+        self.state.policies.terms(at, &self.subject(place, &in_group))
     }
 
     pub(super) fn subject<'a>(&'a self, place: u32, in_group: &'a dyn Fn(&str) -> bool) -> Subject<'a> {
@@ -269,8 +269,8 @@ impl Engine {
             return;
         }
         let due = match &state.watch {
-            Some(watch) if state.alerts.is_empty() => watch.due().map(|due| due.max(soon)),
-            _ => Some(soon),
+            Some(watch) => watch.due().map(|due| due.max(soon)),
+            None => Some(soon),
         };
         if let Some(due) = due.filter(|&due| state.due.is_none_or(|known| due < known)) {
             state.due = Some(due);
@@ -287,11 +287,10 @@ impl Engine {
         let owner = Owner::Group(name);
         let group = &mut self.state.groups[place as usize];
         let mut alerts = std::mem::take(&mut group.alerts);
-        let judged = budget::of_group(promise, group, &owner, &alerts, now);
+        let (judged, watch) = budget::of_group(promise, group, &owner, &alerts, now);
         budget::update(&mut alerts, judged.wanted, now, &Reason::Budget, effects);
         group.alerts = alerts;
-        // What is known is solved for; the bound is for what is not known yet.
-        group.watch = Some(budget::watch(promise, group, now));
+        group.watch = Some(watch);
         let deadline = judged.deadline.filter(|&at| at > now);
         group.due = deadline;
         self.state.timers.set(TimerOwner::Group(place), Timer::Budget, deadline);

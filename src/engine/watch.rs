@@ -11,28 +11,51 @@ use crate::model::time::{Instant, Span};
 /// The shortest window that is watched: what ends counts for the bound for no longer.
 const SHORTEST: Span = Span::from_hours(1);
 
-/// The line, as of the last exact look.
+/// The line, as of the last look.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Watch {
     since: Instant,
     /// What may still be lost before the budget is spent, in weight times microseconds, and how long before that it
-    /// matters.
-    left: i128,
-    ahead: Span,
-    /// What may still be lost before it is spent too fast.
-    left_fast: i128,
+    /// matters. Absent when it is spent.
+    left: Option<(i128, Span)>,
+    /// What may still be lost before it is spent too fast, unless it is.
+    left_fast: Option<i128>,
     /// The weight that is down.
     down: i128,
     /// The sum of each change of that times its instant.
     down_at: i128,
     /// Something ended since: the line holds for the shortest window only.
     ended: bool,
+    /// Something fires, and ends sooner when less was lost than was known.
+    fires: bool,
+    /// Something is so near that every change needs a look.
+    near: bool,
 }
 
 impl Watch {
-    pub(super) fn new(since: Instant, (left, ahead): (i128, Span), left_fast: i128, down: i128) -> Self {
+    pub(super) fn new(since: Instant, down: i128) -> Self {
         let down_at = down * i128::from(since.as_micros());
-        Self { since, left, ahead, left_fast, down, down_at, ended: false }
+        Self { since, left: None, left_fast: None, down, down_at, ended: false, fires: false, near: false }
+    }
+
+    /// The budget is spent when so much more is lost; it is at risk so long before.
+    pub(super) fn spent_after(&mut self, left: i128, ahead: Span) {
+        self.left = Some((left, ahead));
+    }
+
+    /// It may be spent too fast when so much more is lost.
+    pub(super) fn fast_after(&mut self, left: i128) {
+        self.left_fast = Some(self.left_fast.map_or(left, |known| known.min(left)));
+    }
+
+    /// Something fires.
+    pub(super) fn fires(&mut self, fires: bool) {
+        self.fires |= fires;
+    }
+
+    /// Every change needs a look from now on.
+    pub(super) fn comes_near(&mut self) {
+        self.near = true;
     }
 
     /// From when on it holds.
@@ -45,6 +68,7 @@ impl Watch {
         if weight < 0 {
             if at < self.since {
                 // It may lie before a window, where it counts for less than it seems.
+                self.near |= self.fires;
                 return;
             }
             self.ended = true;
@@ -53,14 +77,18 @@ impl Watch {
         self.down_at += weight * i128::from(at.as_micros());
     }
 
-    /// The first instant at which a condition may hold; `None` when nothing is lost.
+    /// The first instant at which a look is needed; `None` when nothing is lost.
     pub(super) fn due(&self) -> Option<Instant> {
+        if self.near {
+            return Some(self.since);
+        }
         let met = |left: i128| {
             let micros = (left + self.down_at).checked_div_euclid(self.down)?;
             Some(Instant::from_micros(i64::try_from(micros).unwrap_or(i64::MAX)))
         };
-        let spent = met(self.left).map(|at| at.minus(self.ahead));
+        let spent = self.left.and_then(|(left, ahead)| Some(met(left)?.minus(ahead)));
+        let fast = self.left_fast.and_then(met);
         let holds_until = self.ended.then(|| self.since.plus(SHORTEST));
-        spent.into_iter().chain(met(self.left_fast)).chain(holds_until).min()
+        spent.into_iter().chain(fast).chain(holds_until).min()
     }
 }

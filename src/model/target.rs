@@ -239,6 +239,12 @@ impl Targets {
         self.for_subject(subject).find_map(|other| other.latency).or(self.latency)
     }
 
+    /// Whether any override is for a service.
+    #[must_use]
+    pub fn concerns(&self, subject: &Subject<'_>) -> bool {
+        self.for_subject(subject).next().is_some()
+    }
+
     /// What differs for a service, what holds before others first.
     fn for_subject<'t>(&'t self, subject: &'t Subject<'_>) -> impl Iterator<Item = &'t Override> {
         self.overrides.iter().rev().filter(|other| match &other.scope {
