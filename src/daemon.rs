@@ -328,6 +328,8 @@ fn routes(intake: Arc<Intake>, reading: Arc<Reading>, ready: Arc<AtomicBool>) ->
                 .route("/api/v1/status", get(api::status))
                 .route("/api/v1/services", get(api::services))
                 .route("/api/v1/services/{service}", get(api::service))
+                .route("/api/v1/groups", get(api::groups))
+                .route("/api/v1/groups/{group}", get(api::group))
                 .route("/api/v1/incidents", get(api::incidents))
                 .route("/api/v1/incidents/{id}", get(api::incident))
                 .with_state(reading.clone()),
@@ -365,7 +367,9 @@ async fn index() -> &'static str {
          POST /api/v1/events               events in: a JSON object or array, or NDJSON\n\
          GET  /api/v1/status               how it is doing\n\
          GET  /api/v1/services             ?group=&state=&limit=&after=\n\
-         GET  /api/v1/services/{service}   a service's figures; a slash in its name is %2F\n\
+         GET  /api/v1/services/{service}   its figures, a slash in its name as %2F; ?at=&policy=then|now&period=2026-03\n\
+         GET  /api/v1/groups               ?at=&policy=&period=&limit=&after=\n\
+         GET  /api/v1/groups/{group}       a group's figures; ?at=&policy=&period=\n\
          GET  /api/v1/incidents            ?status=open&level=&service=&from=&until=&limit=&after=\n\
          GET  /api/v1/incidents/{id}       one incident\n\
          GET  /metrics                     for Prometheus\n\

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Server, fournines, free_port, get, post};
+use common::{Server, fournines, free_port, get, post, refused};
 use fournines::clock::Clock;
 use fournines::model::time::{Instant, Span};
 use serde_json::Value;
@@ -89,4 +89,84 @@ fn incidents_are_listed_the_latest_first_and_filtered() {
     let one = get(&format!("{}/api/v1/incidents/{}", daemon.url, id.as_str().unwrap()));
     assert_eq!(one["id"], id);
     assert_eq!(get(&format!("{}/api/v1/status", daemon.url))["incidents_open"]["third"], 3);
+}
+
+#[test]
+fn groups_are_listed_by_name_and_each_can_be_read() {
+    let (_folder, daemon) = world();
+    let name = |row: &Value| row["group"].as_str().unwrap().to_owned();
+    for limit in [1, 3, 100] {
+        assert_eq!(pages(&daemon, "groups", "", limit, name), ["all", "all-of-them", "even", "odd"]);
+    }
+    let odd = get(&format!("{}/api/v1/groups/odd", daemon.url));
+    assert_eq!((odd["group"].as_str(), odd["services"].as_u64()), (Some("odd"), Some(4)));
+    assert_eq!(odd["windows"]["24h"]["outages"], 5);
+    let (status, problem) = refused(&format!("{}/api/v1/groups/nowhere", daemon.url));
+    assert!(status == 404 && problem["detail"].as_str().unwrap().contains("nowhere"), "{problem}");
+}
+
+#[test]
+fn figures_are_read_as_of_any_instant_and_over_any_period() {
+    let (_folder, daemon) = world();
+    let now = Clock::system().now();
+    for path in ["services/net%2F3", "groups/odd"] {
+        let figures = |query: &str| get(&format!("{}/api/v1/{path}?{query}", daemon.url));
+        let before = figures(&format!("at={}", now.minus(Span::from_hours(24))));
+        assert_eq!(before["windows"]["24h"]["outages"], 0, "{path}");
+        let day = figures(&format!("at={now}"))["calendar"]["day"].clone();
+        // The daemon's zone by default: the day is the one in Shanghai.
+        let name = &now.plus(Span::from_hours(8)).to_string()[..10];
+        assert_eq!(figures(&format!("at={now}&period={name}"))["period"], day, "{path}");
+        assert_eq!(figures("period=1999")["period"]["elapsed"]["downtime_seconds"], 0.0);
+        assert!(figures("")["period"].is_null());
+    }
+    let down = format!("{}/api/v1/services/net%2F3", daemon.url);
+    assert!(get(&down)["incident"].is_string());
+    assert!(get(&format!("{down}?at={}", now.minus(Span::from_hours(24))))["incident"].is_null());
+}
+
+#[test]
+fn history_is_held_against_the_targets_of_then_or_of_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = fournines(folder.path(), free_port(), "targets.availability = 0.9999");
+    let hour_ago = Clock::system().now().minus(Span::from_hours(1));
+    let minute = hour_ago.plus(Span::from_mins(1));
+    let line = |kind: &str, at| format!("{{\"type\":\"{kind}\",\"service\":\"a\",\"time\":\"{at}\"}}\n");
+    post(&daemon, &(line("outage.started", hour_ago) + &line("outage.ended", minute)));
+    let then = Clock::system().now();
+    daemon.stop();
+    let daemon = fournines(folder.path(), free_port(), "targets.availability = 0.9");
+    for path in ["services/a", "groups/all"] {
+        let target = |query: &str| {
+            let object = get(&format!("{}/api/v1/{path}?{query}", daemon.url));
+            (
+                object["target"].as_f64().unwrap(),
+                object["windows"]["24h"]["budget_remaining_ratio"].as_f64().unwrap(),
+            )
+        };
+        let (strict, lax) = (target(&format!("at={then}")), target(&format!("at={then}&policy=now")));
+        assert!(strict.0 == 0.9999 && strict.1 < 0.0, "{path}: {strict:?}");
+        assert!(lax.0 == 0.9 && lax.1 > 0.99, "{path}: {lax:?}");
+        assert_eq!(target(&format!("at={then}&policy=then")), strict);
+        assert_eq!(target("").0, 0.9);
+    }
+}
+
+#[test]
+fn what_is_asked_for_wrongly_is_refused_with_what_would_be_right() {
+    let (_folder, daemon) = world();
+    let cases = [
+        ("policy=never", "then, now"),
+        ("period=march", "2026-Q1"),
+        ("at=yesterday", "RFC 3339"),
+        ("at=2999-01-01T00:00:00Z", "lies ahead"),
+        ("when=now", "when"),
+    ];
+    for path in ["services/net%2F3", "groups", "groups/odd"] {
+        for (query, said) in cases {
+            let (status, problem) = refused(&format!("{}/api/v1/{path}?{query}", daemon.url));
+            assert_eq!(status, 400, "{path}?{query}");
+            assert!(problem["detail"].as_str().unwrap().contains(said), "{path}?{query}: {problem}");
+        }
+    }
 }

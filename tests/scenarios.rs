@@ -54,11 +54,11 @@ fn hear(
 }
 
 fn service_json(engine: &Engine, name: &str, at: Instant) -> Option<Value> {
-    engine.service(name).map(|view| json::service(engine, view, at))
+    engine.service(name).map(|view| json::service(engine, view, &json::Asked::at(at)))
 }
 
 fn group_json(engine: &Engine, name: &str, at: Instant) -> Option<Value> {
-    engine.group(name).map(|view| json::group(engine, view, at))
+    engine.group(name).map(|view| json::group(engine, view, &json::Asked::at(at)))
 }
 
 /// Every incident that is not part of another and was not corrected away, by start, then services.

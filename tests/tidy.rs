@@ -284,7 +284,7 @@ fn the_readme_names_what_is_there() {
 
 #[test]
 fn every_subcommand_shows_an_example() {
-    for command in ["serve", "demo", "check", "replay", "send"] {
+    for command in ["serve", "demo", "check", "replay", "backtest", "send"] {
         assert!(help(&[command]).contains("Example"), "fournines {command} --help");
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::table::percent;
 use super::{Failure, settings};
 use crate::config::{DEFAULTS, LEVELS, MANUAL_2025, Settings};
 use crate::model::level::{Condition, Level, Rule};
@@ -79,7 +80,7 @@ fn understood(settings: &Settings) -> String {
 
 fn shown(value: Value) -> String {
     match value {
-        Value::Ratio(ratio) => format!("{} %", (ratio.as_f64() * 1e9).round() / 1e7),
+        Value::Ratio(ratio) => format!("{} %", percent(ratio)),
         Value::Limit(limit) => limit.to_string(),
         Value::Count(count) => count.to_string(),
     }

@@ -2,9 +2,12 @@
 //! Data goes to standard output, everything else to standard error.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
 
+mod backtest;
 mod check;
 mod demo;
+mod output;
 mod poster;
+mod recording;
 mod replay;
 mod send;
 mod serve;
@@ -31,6 +34,7 @@ enum Command {
     Demo(demo::Arguments),
     Check(check::Arguments),
     Replay(replay::Arguments),
+    Backtest(backtest::Arguments),
     Send(send::Arguments),
 }
 
@@ -51,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Backtest(arguments) => backtest::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
     };
     match done {

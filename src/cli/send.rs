@@ -98,12 +98,16 @@ pub(super) fn open(path: &Path) -> std::io::Result<BufReader<Box<dyn Read>>> {
 
 /// A progress bar over the bytes of all files; hidden when nobody looks.
 pub(super) fn progress(files: &[PathBuf]) -> ProgressBar {
+    let bytes = files.iter().filter_map(|path| std::fs::metadata(path).ok()).map(|data| data.len()).sum();
+    bar(bytes, "{wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left")
+}
+
+/// A progress bar of a length; hidden when nobody looks.
+pub(super) fn bar(length: u64, style: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let bytes = files.iter().filter_map(|path| std::fs::metadata(path).ok()).map(|data| data.len()).sum();
-    let bar = ProgressBar::new(bytes);
-    let style = "{wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+    let bar = ProgressBar::new(length);
     bar.set_style(
         indicatif::ProgressStyle::with_template(style).unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()),
     );

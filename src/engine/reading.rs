@@ -200,7 +200,13 @@ impl<'a> ServiceView<'a> {
     /// Its figures over the period, as it stands at `at`, under the targets promised then.
     #[must_use]
     pub fn period(&self, range: Range, at: Instant) -> PeriodFigures {
-        period(range, at, |range| self.figures_within(range, at))
+        self.period_under(range, at, at)
+    }
+
+    /// Its figures over the period, as it stands at `at`, under the targets promised at `under`.
+    #[must_use]
+    pub fn period_under(&self, range: Range, at: Instant, under: Instant) -> PeriodFigures {
+        period(range, at, |range| self.figures_within(range, under))
     }
 
     /// Its figures over a range, under the targets promised at `under`. What is open runs to the range's end.
@@ -257,7 +263,13 @@ impl<'a> ServiceView<'a> {
     /// spent, or nothing spends it.
     #[must_use]
     pub fn time_to_breach(&self, window: Window, at: Instant) -> Option<Instant> {
-        let promise = Promise { window, ..self.engine.promise_of(self.place, at)? };
+        self.time_to_breach_under(window, at, at)
+    }
+
+    /// The same, for the promise of `under`.
+    #[must_use]
+    pub fn time_to_breach_under(&self, window: Window, at: Instant, under: Instant) -> Option<Instant> {
+        let promise = Promise { window, ..self.engine.promise_of(self.place, under)? };
         let since = self.service.since;
         self.with_timeline(|timeline| promise.spent_at(&ServiceAccount { timeline: timeline?, since }, at))
     }
@@ -332,7 +344,13 @@ impl<'a> GroupView<'a> {
     /// Its figures over the period, as it stands at `at`, under the targets promised then.
     #[must_use]
     pub fn period(&self, range: Range, at: Instant) -> PeriodFigures {
-        period(range, at, |range| self.figures_within(range, at))
+        self.period_under(range, at, at)
+    }
+
+    /// Its figures over the period, as it stands at `at`, under the targets promised at `under`.
+    #[must_use]
+    pub fn period_under(&self, range: Range, at: Instant, under: Instant) -> PeriodFigures {
+        period(range, at, |range| self.figures_within(range, under))
     }
 
     /// Its figures over a range, under the targets promised at `under`.
@@ -346,7 +364,13 @@ impl<'a> GroupView<'a> {
     /// spent, or nothing spends it.
     #[must_use]
     pub fn time_to_breach(&self, window: Window, at: Instant) -> Option<Instant> {
-        Promise { window, ..self.engine.promise_of_group(self.name, at)? }.spent_at(self.group, at)
+        self.time_to_breach_under(window, at, at)
+    }
+
+    /// The same, for the promise of `under`.
+    #[must_use]
+    pub fn time_to_breach_under(&self, window: Window, at: Instant, under: Instant) -> Option<Instant> {
+        Promise { window, ..self.engine.promise_of_group(self.name, under)? }.spent_at(self.group, at)
     }
 
     /// The availability that it is promised at `at`.

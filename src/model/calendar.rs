@@ -83,6 +83,12 @@ impl Calendar {
         TimeZone::get(zone).map(Self).map_err(|_| NoSuchZone(zone.to_owned()))
     }
 
+    /// The zone's name.
+    #[must_use]
+    pub fn zone(&self) -> &str {
+        self.0.iana_name().unwrap_or("UTC")
+    }
+
     /// The unit that holds `at`.
     #[must_use]
     pub fn containing(&self, unit: Unit, at: Instant) -> Range {

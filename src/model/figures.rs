@@ -166,11 +166,13 @@ impl Figures {
     /// Availability in percent with four decimals, cut off and not rounded: 99.98999… % is not 99.99 %.
     #[must_use]
     pub fn availability_percent(&self) -> Option<String> {
-        let (lost, of) = self.lengths.promised(Maintenance::Exclude);
-        (of > 0).then(|| {
-            let parts = (of - lost) * 1_000_000 / of;
-            format!("{}.{:04}", parts / 10_000, parts % 10_000)
-        })
+        percent(self.lengths.promised(Maintenance::Exclude))
+    }
+
+    /// The same, as the promise in force counts maintenance.
+    #[must_use]
+    pub fn sla_availability_percent(&self) -> Option<String> {
+        percent(self.lengths.promised(self.mode))
     }
 
     /// Defects per million: (1 − availability) × 10⁶.
@@ -271,6 +273,13 @@ impl LatencyFigures {
 
 fn availability((lost, of): (i128, i128)) -> Option<f64> {
     (of > 0).then(|| (of - lost) as f64 / of as f64)
+}
+
+fn percent((lost, of): (i128, i128)) -> Option<String> {
+    (of > 0).then(|| {
+        let parts = (of - lost) * 1_000_000 / of;
+        format!("{}.{:04}", parts / 10_000, parts % 10_000)
+    })
 }
 
 fn mean(sum: i128, count: u64) -> Option<f64> {

@@ -11,9 +11,9 @@ use prometheus::{Encoder, TextEncoder};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::json;
+use super::json::{self, Asked, Promised};
 use crate::clock::Clock;
-use crate::engine::{Engine, ServiceView};
+use crate::engine::{Engine, GroupView, ServiceView};
 use crate::model::incident::Incident;
 use crate::model::level::Level;
 use crate::model::time::Instant;
@@ -80,22 +80,102 @@ pub async fn status(State(reading): State<Arc<Reading>>) -> Json<Value> {
     }))
 }
 
+/// As of when, held against which targets, and of which period figures are asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FiguresQuery {
+    at: Option<String>,
+    policy: Option<String>,
+    period: Option<String>,
+}
+
+impl FiguresQuery {
+    /// What it asks for.
+    fn asked(&self, reading: &Reading, engine: &Engine) -> Result<Asked, Problem> {
+        let now = reading.at(engine);
+        let at = instant("at", self.at.as_deref())?.unwrap_or(now);
+        if at > now {
+            return Err(bad(format!("at: {at} lies ahead; it is {now}")));
+        }
+        let promised = self.policy.as_deref().map(str::parse).transpose();
+        let promised: Promised = promised.map_err(|error| bad(format!("policy: {error}")))?.unwrap_or_default();
+        let period = self.period.as_deref().map(|name| engine.calendar().named(name)).transpose();
+        let period = period.map_err(|error| bad(format!("period: {error}")))?;
+        Ok(Asked { at, under: promised.under(at), period })
+    }
+}
+
 /// `GET /api/v1/services/{service}`.
 ///
 /// # Errors
-/// 404 when no event or catalogue ever named it.
+/// 400 when the query is not understood, 404 when no event or catalogue ever named it.
 pub async fn service(
     State(reading): State<Arc<Reading>>,
     Path(name): Path<String>,
+    query: Result<Query<FiguresQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
+    let Query(query) = query.map_err(|error| bad(error.body_text()))?;
     let engine = reading.engine();
+    let asked = query.asked(&reading, &engine)?;
     match engine.service(&name) {
-        Some(view) => Ok(Json(json::service(&engine, view, reading.at(&engine)))),
+        Some(view) => Ok(Json(json::service(&engine, view, &asked))),
         None => {
             let hint = if name.contains('%') { "" } else { "; a slash in a name is written %2F" };
             Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no service {name:?}{hint}")))
         }
     }
+}
+
+/// `GET /api/v1/groups/{group}`.
+///
+/// # Errors
+/// 400 when the query is not understood, 404 when no service is in such a group.
+pub async fn group(
+    State(reading): State<Arc<Reading>>,
+    Path(name): Path<String>,
+    query: Result<Query<FiguresQuery>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Query(query) = query.map_err(|error| bad(error.body_text()))?;
+    let engine = reading.engine();
+    let asked = query.asked(&reading, &engine)?;
+    match engine.group(&name) {
+        Some(view) => Ok(Json(json::group(&engine, view, &asked))),
+        None => {
+            let hint = "groups are all, those that the catalogue names, and region:…, tier:…, kind:…";
+            Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no group {name:?}; {hint}")))
+        }
+    }
+}
+
+/// What a list of groups is asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupQuery {
+    at: Option<String>,
+    policy: Option<String>,
+    period: Option<String>,
+    limit: Option<usize>,
+    after: Option<String>,
+}
+
+/// `GET /api/v1/groups`: by name.
+///
+/// # Errors
+/// 400 when the query is not understood.
+pub async fn groups(
+    State(reading): State<Arc<Reading>>,
+    query: Result<Query<GroupQuery>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Query(GroupQuery { at, policy, period, limit, after }) = query.map_err(|error| bad(error.body_text()))?;
+    let limit = limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
+    let engine = reading.engine();
+    let asked = FiguresQuery { at, policy, period }.asked(&reading, &engine)?;
+    let follows = |view: &GroupView<'_>| after.as_deref().is_none_or(|after| view.name() > after);
+    let mut found: Vec<GroupView<'_>> = engine.groups().filter(follows).collect();
+    found.sort_unstable_by_key(GroupView::name);
+    let next = (found.len() > limit).then(|| found[limit - 1].name());
+    let page: Vec<Value> = found.iter().take(limit).map(|&view| json::group(&engine, view, &asked)).collect();
+    Ok(Json(json!({ "groups": page, "next": next })))
 }
 
 /// What a list of services is asked for.
@@ -140,7 +220,7 @@ pub async fn services(
     }
     found.sort_unstable_by_key(|view| view.name().as_str());
     let next = found.last().filter(|_| more).map(|last| last.name().to_string());
-    let page: Vec<Value> = found.into_iter().map(|view| json::service(&engine, view, at)).collect();
+    let page: Vec<Value> = found.into_iter().map(|view| json::service(&engine, view, &Asked::at(at))).collect();
     Ok(Json(json!({ "services": page, "next": next })))
 }
 
@@ -169,10 +249,7 @@ pub async fn incidents(
     query: Result<Query<IncidentQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Query(query) = query.map_err(|error| bad(error.body_text()))?;
-    let instant = |name: &str, text: &Option<String>| -> Result<Option<Instant>, Problem> {
-        text.as_deref().map(str::parse).transpose().map_err(|error| bad(format!("{name}: {error}")))
-    };
-    let (from, until) = (instant("from", &query.from)?, instant("until", &query.until)?);
+    let (from, until) = (instant("from", query.from.as_deref())?, instant("until", query.until.as_deref())?);
     let level = match query.level.as_deref() {
         None => None,
         Some("1" | "first") => Some(Level::First),
@@ -217,6 +294,10 @@ pub async fn incident(State(reading): State<Arc<Reading>>, Path(id): Path<String
         Some(found) => Ok(Json(json::incident(found, reading.at(&engine)))),
         None => Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no incident {id:?}"))),
     }
+}
+
+fn instant(name: &str, text: Option<&str>) -> Result<Option<Instant>, Problem> {
+    text.map(str::parse).transpose().map_err(|error| bad(format!("{name}: {error}")))
 }
 
 fn bad(detail: String) -> Problem {

@@ -1,22 +1,83 @@
 //! The JSON objects of the contract: services, groups, incidents, alerts.
 
+use std::str::FromStr;
+
 use serde_json::{Map, Value, json};
 
 use crate::engine::{Engine, GroupView, PeriodFigures, ServiceView};
 use crate::model::alert::Alert;
 use crate::model::calendar::{Range, Unit};
 use crate::model::figures::{Figures, LatencyFigures};
-use crate::model::incident::Incident;
+use crate::model::incident::{Incident, Status};
 use crate::model::level::Ratio;
 use crate::model::time::{Instant, Span, Window};
 
-/// A service as it stands at `at`.
+/// What figures are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// As of when.
+    pub at: Instant,
+    /// The targets of which instant they are held against.
+    pub under: Instant,
+    /// A period of the calendar beside the usual ones.
+    pub period: Option<Range>,
+}
+
+/// Which targets the figures of the past are held against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Promised {
+    /// Those promised at the instant asked for.
+    #[default]
+    Then,
+    /// Those of the last policy known.
+    Now,
+}
+
+impl Asked {
+    /// The usual: as of `at`, under the targets promised then.
+    #[must_use]
+    pub const fn at(at: Instant) -> Self {
+        Self { at, under: at, period: None }
+    }
+}
+
+impl Promised {
+    /// The instant whose targets are meant when figures of `at` are asked for.
+    #[must_use]
+    pub const fn under(self, at: Instant) -> Instant {
+        match self {
+            Self::Then => at,
+            Self::Now => Instant::MAX,
+        }
+    }
+
+    /// Its name in queries and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Then => "then",
+            Self::Now => "now",
+        }
+    }
+}
+
+impl FromStr for Promised {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = [Self::Then, Self::Now].into_iter().find(|promised| promised.name() == text);
+        named.ok_or_else(|| format!("{text:?} is none of then, now"))
+    }
+}
+
+/// A service as it is asked for.
 #[must_use]
-pub fn service(engine: &Engine, view: ServiceView<'_>, at: Instant) -> Value {
-    let target = view.target(at);
+pub fn service(engine: &Engine, view: ServiceView<'_>, asked: &Asked) -> Value {
+    let &Asked { at, under, .. } = asked;
+    let target = view.target(under);
     let windows = windows(|window| {
-        let mut figures = figures(&view.figures(window, at), target);
-        figures["time_to_breach"] = json!(view.time_to_breach(window, at).map(|at| at.to_string()));
+        let mut figures = figures(&view.figures_within(ending(window, at), under), target);
+        figures["time_to_breach"] = json!(view.time_to_breach_under(window, at, under).map(|at| at.to_string()));
         figures["latency"] = json!(view.latency(window, at).map(|latency| self::latency(&latency)));
         figures
     });
@@ -29,12 +90,12 @@ pub fn service(engine: &Engine, view: ServiceView<'_>, at: Instant) -> Value {
             (metric.to_owned(), object)
         })
         .collect();
-    let periods = periods(engine, at, |range| period(&view.period(range, at), target));
-    json!({
+    let of = |range| period(&view.period_under(range, at, under), target);
+    let mut object = json!({
         "service": view.name().as_str(),
         "state": view.state(at).name(),
         "windows": windows,
-        "calendar": periods,
+        "calendar": periods(engine, at, of),
         "measurements": measurements,
         "name": view.title(),
         "kind": view.kind(),
@@ -46,29 +107,48 @@ pub fn service(engine: &Engine, view: ServiceView<'_>, at: Instant) -> Value {
         "since": view.since().map(|since| since.to_string()),
         "owner": view.owner(),
         "target": target.map(Ratio::as_f64),
-        "incident": view.incidents().next_back().filter(|incident| incident.is_live())
+        "incident": view.incidents().rfind(|incident| was_live(incident, at))
             .map(|incident| incident.id.to_string()),
-    })
+    });
+    if let Some(range) = asked.period {
+        object["period"] = of(range);
+    }
+    object
 }
 
-/// A group as it stands at `at`: its services count by their users where any of them has some.
+/// A group as it is asked for: its services count by their users where any of them has some.
 #[must_use]
-pub fn group(engine: &Engine, view: GroupView<'_>, at: Instant) -> Value {
-    let target = view.target(at);
+pub fn group(engine: &Engine, view: GroupView<'_>, asked: &Asked) -> Value {
+    let &Asked { at, under, .. } = asked;
+    let target = view.target(under);
     let windows = windows(|window| {
-        let mut figures = figures(&view.figures(window, at), target);
-        figures["time_to_breach"] = json!(view.time_to_breach(window, at).map(|at| at.to_string()));
+        let mut figures = figures(&view.figures_within(ending(window, at), under), target);
+        figures["time_to_breach"] = json!(view.time_to_breach_under(window, at, under).map(|at| at.to_string()));
         figures
     });
-    let periods = periods(engine, at, |range| period(&view.period(range, at), target));
-    json!({
+    let of = |range| period(&view.period_under(range, at, under), target);
+    let mut object = json!({
         "group": view.name(),
         "services": view.members(),
         "users": view.users(),
         "windows": windows,
-        "calendar": periods,
+        "calendar": periods(engine, at, of),
         "target": target.map(Ratio::as_f64),
-    })
+    });
+    if let Some(range) = asked.period {
+        object["period"] = of(range);
+    }
+    object
+}
+
+/// Whether the incident concerned somebody at `at`, as far as is known by now.
+fn was_live(incident: &Incident, at: Instant) -> bool {
+    let over = matches!(incident.status, Status::Merged | Status::Withdrawn);
+    !over && incident.started <= at && incident.verified.is_none_or(|verified| verified > at)
+}
+
+fn ending(window: Window, at: Instant) -> Range {
+    Range { from: at.minus(window.length()), until: at }
 }
 
 fn windows(figures: impl Fn(Window) -> Value) -> Map<String, Value> {

@@ -196,6 +196,16 @@ pub(crate) fn get(url: &str) -> Value {
     })
 }
 
+/// The status and the problem details with which `url` is refused.
+pub(crate) fn refused(url: &str) -> (u16, Value) {
+    block_on(async {
+        let response = client().get(url).send().await.unwrap();
+        let status = response.status().as_u16();
+        assert_eq!(response.headers()["content-type"], "application/problem+json", "{url}: {status}");
+        (status, serde_json::from_str(&response.text().await.unwrap()).unwrap())
+    })
+}
+
 /// Posts lines of events, all of which must be good.
 pub(crate) fn post(daemon: &Server, lines: &str) -> Value {
     block_on(async {

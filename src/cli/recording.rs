@@ -1,0 +1,275 @@
+//! A recording, which is what `EVENTS` on the command line name: NDJSON files, or a storage directory's journal. It is
+//! read batch by batch; whoever reads it gives the batches to an engine.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use indicatif::ProgressBar;
+
+use super::Failure;
+use super::send::{bar, open, progress};
+use crate::daemon::decode_stored;
+use crate::engine::{Engine, Input};
+use crate::ingest::decode::{Decoded, Gate, Layout, decode};
+use crate::journal::{JournalError, Stored, open_reader};
+use crate::model::alert::{Alert, AlertKey};
+use crate::model::effect::{Effect, EffectKind};
+use crate::model::event::Event;
+use crate::model::policy::Policy;
+use crate::model::time::Instant;
+use crate::pipeline::apply_batch;
+
+/// How much of a file is decoded at once.
+const CHUNK_BYTES: usize = 4 * 1024 * 1024;
+/// Rejected lines that are named; all of them are counted.
+const NAMED_MAX: u64 = 20;
+
+/// What is read, and how far.
+#[derive(Debug, Args)]
+pub(super) struct Recording {
+    /// The instant of the figures; later events are left out. Without it, the time of the last event
+    #[arg(long, value_name = "TIME")]
+    at: Option<Instant>,
+    /// Leave out what was received after this instant
+    #[arg(long, value_name = "TIME")]
+    as_known_at: Option<Instant>,
+    /// NDJSON files, `-` for standard input, or one storage directory
+    #[arg(required = true, value_name = "EVENTS")]
+    events: Vec<PathBuf>,
+}
+
+/// What the engine is given at once.
+#[derive(Clone, Debug)]
+pub(super) struct Batch<'a> {
+    pub(super) received: Instant,
+    pub(super) source: &'a str,
+    pub(super) key: Option<&'a str>,
+    pub(super) inputs: Vec<Input>,
+}
+
+/// What a recording held.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    /// Events read, and the times of the first and the last of them.
+    pub(super) events: u64,
+    pub(super) first: Option<Instant>,
+    pub(super) last: Option<Instant>,
+    /// When the last batch was received.
+    received: Option<Instant>,
+    /// The last policy that was decided after the instant of the figures.
+    pub(super) later: Option<Box<Policy>>,
+    rejected: u64,
+}
+
+impl Recording {
+    /// The storage directory, if that is what is read.
+    pub(super) fn storage(&self) -> Option<&Path> {
+        match &*self.events {
+            [folder] if folder.is_dir() => Some(folder),
+            _ => None,
+        }
+    }
+
+    /// Reads all of it. Policies are only in a journal; with NDJSON the reader brings its own.
+    pub(super) fn read(&self, mut each: impl FnMut(Batch<'_>)) -> Result<Summary, Failure> {
+        let mut summary = Summary::default();
+        match self.storage() {
+            Some(folder) => self.journal(folder, &mut summary, &mut each)?,
+            None => {
+                let bar = progress(&self.events);
+                for path in &self.events {
+                    self.file(path, &bar, &mut summary, &mut each)?;
+                }
+                bar.finish_and_clear();
+            }
+        }
+        Ok(summary)
+    }
+
+    /// The instant of the figures.
+    pub(super) fn at(&self, summary: &Summary) -> Instant {
+        let last = summary.last.max(summary.received);
+        self.at.or(last).unwrap_or(Instant::from_micros(0))
+    }
+
+    /// Reads a storage directory's journal.
+    fn journal(
+        &self,
+        folder: &Path,
+        summary: &mut Summary,
+        each: &mut dyn FnMut(Batch<'_>),
+    ) -> Result<(), Failure> {
+        let failed = |error: JournalError| Failure::Failed(error.to_string());
+        let journal = open_reader(folder).map_err(failed)?;
+        let bar = bar(journal.sequence(), "{wide_bar} {pos}/{len} batches  {per_sec}  {eta} left");
+        let read = journal.read_after(0, |stored| {
+            bar.set_position(stored.sequence);
+            if self.as_known_at.is_none_or(|known| stored.received <= known) {
+                self.batch(&stored, summary, each)?;
+            }
+            Ok(())
+        });
+        bar.finish_and_clear();
+        read.map_err(failed)
+    }
+
+    fn batch(&self, stored: &Stored, summary: &mut Summary, each: &mut dyn FnMut(Batch<'_>)) -> Result<(), String> {
+        let mut inputs = Vec::new();
+        for input in decode_stored(stored)? {
+            match input {
+                Input::Event(event) if self.wants(&event) => {
+                    summary.count(&event);
+                    inputs.push(Input::Event(event));
+                }
+                Input::Event(_) => {}
+                // What was decided later was in force at no instant that is asked for.
+                Input::Policy(policy) if self.at.is_some_and(|at| stored.received > at) => {
+                    summary.later = Some(policy);
+                }
+                other => inputs.push(other),
+            }
+        }
+        summary.received = summary.received.max(Some(stored.received));
+        // What was received after the instant asked for is known, but the figures stay those of that instant.
+        let received = self.at.map_or(stored.received, |at| stored.received.min(at));
+        each(Batch { received, source: &stored.source, key: stored.key.as_deref(), inputs });
+        Ok(())
+    }
+
+    /// Reads an NDJSON file, piece by piece.
+    fn file(
+        &self,
+        path: &Path,
+        bar: &ProgressBar,
+        summary: &mut Summary,
+        each: &mut dyn FnMut(Batch<'_>),
+    ) -> Result<(), Failure> {
+        let name = path.display().to_string();
+        let failed = |error: std::io::Error| Failure::Failed(format!("{name}: {error}"));
+        if path.is_dir() {
+            return Err(Failure::Wrong(format!("{name}: is a folder: a storage directory is given alone")));
+        }
+        let mut input = open(path).map_err(failed)?;
+        let gate = Gate::past(name.as_str().into());
+        let mut piece = Vec::new();
+        let mut line = 0;
+        loop {
+            let read = input.by_ref().take(CHUNK_BYTES as u64).read_to_end(&mut piece).map_err(failed)?;
+            bar.inc(read as u64);
+            let end = match piece.iter().rposition(|&byte| byte == b'\n') {
+                Some(last) if read > 0 => last + 1,
+                None if read > 0 => continue,
+                _ => piece.len(),
+            };
+            let decoded = decode(Layout::Lines, &piece[..end], &gate);
+            summary
+                .reject(&decoded, |number, error| bar.suspend(|| eprintln!("{name}:{}: {error}", line + number)));
+            for event in decoded.events {
+                if self.as_known_at.is_none_or(|known| event.time <= known) && self.wants(&event) {
+                    summary.count(&event);
+                    let received = event.time;
+                    each(Batch { received, source: &name, key: None, inputs: vec![Input::Event(event)] });
+                }
+            }
+            line += piece[..end].iter().filter(|&&byte| byte == b'\n').count() as u64;
+            piece.drain(..end);
+            if read == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        self.at.is_none_or(|at| event.time <= at)
+    }
+}
+
+impl Summary {
+    fn count(&mut self, event: &Event) {
+        self.events += 1;
+        self.first = Some(self.first.map_or(event.time, |first| first.min(event.time)));
+        self.last = self.last.max(Some(event.time));
+    }
+
+    fn reject(&mut self, decoded: &Decoded, tell: impl Fn(u64, &str)) {
+        for rejection in &decoded.rejected {
+            if self.rejected < NAMED_MAX {
+                tell(rejection.line, &rejection.error);
+            }
+            self.rejected += 1;
+        }
+        self.rejected += decoded.rejected_total - decoded.rejected.len() as u64;
+    }
+
+    /// Fails when something was rejected: it is in no figure.
+    pub(super) fn complete(&self) -> Result<(), Failure> {
+        if self.rejected > 0 {
+            return Err(Failure::Failed(format!("{} events were rejected and are in no figure", self.rejected)));
+        }
+        Ok(())
+    }
+}
+
+/// An engine on its way through a recording, with what it told.
+#[derive(Debug, Default)]
+pub(super) struct Run {
+    pub(super) engine: Engine,
+    /// What began and what was over, in order.
+    pub(super) alerts: Vec<Change>,
+    firing: BTreeSet<AlertKey>,
+}
+
+/// An alert that began, or with `ended` was over, as it was known at `at`.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) at: Instant,
+    pub(super) alert: Alert,
+    pub(super) ended: Option<Instant>,
+}
+
+impl Run {
+    /// A run under a policy that was in force before anything happened.
+    pub(super) fn under(policy: Policy) -> Self {
+        let mut run = Self::default();
+        run.apply(Batch {
+            received: Instant::MIN,
+            source: "config",
+            key: None,
+            inputs: vec![Input::Policy(Box::new(policy))],
+        });
+        run
+    }
+
+    pub(super) fn apply(&mut self, batch: Batch<'_>) {
+        let mut effects = Vec::new();
+        let source = (batch.source, batch.key);
+        apply_batch(&mut self.engine, batch.received, source, batch.inputs, &mut effects, |_, _| {});
+        self.note(effects);
+    }
+
+    pub(super) fn advance(&mut self, at: Instant) {
+        let mut effects = Vec::new();
+        self.engine.advance(at, &mut effects);
+        self.note(effects);
+    }
+
+    /// Keeps what began and what was over; an alert that fires on with other facts is neither.
+    fn note(&mut self, effects: Vec<Effect>) {
+        for Effect { at, kind, .. } in effects {
+            match kind {
+                EffectKind::Fire(alert) => {
+                    if self.firing.insert(alert.key.clone()) {
+                        self.alerts.push(Change { at, alert, ended: None });
+                    }
+                }
+                EffectKind::Resolve(alert, ended) => {
+                    self.firing.remove(&alert.key);
+                    self.alerts.push(Change { at, alert, ended: Some(ended) });
+                }
+                EffectKind::Record(_) => {}
+            }
+        }
+    }
+}
