@@ -14,6 +14,7 @@
 )]
 
 use std::hint::black_box;
+use std::io::Write;
 use std::process::Command;
 use std::sync::{Arc, RwLock};
 use std::time::Instant as Watch;
@@ -31,7 +32,7 @@ use prometheus::{Encoder, TextEncoder};
 use sketches_ddsketch::{Config, DDSketch};
 
 const SIZES: [usize; 3] = [1_000, 100_000, 1_000_000];
-const EVENTS: usize = 500_000;
+const EVENTS: usize = 2_000_000;
 /// Outages of each service in the year whose memory is measured.
 const OUTAGES_A_YEAR: i64 = 12;
 
@@ -39,7 +40,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match &*arguments {
         // Memory is measured in a process of its own, so that what was freed before is not reused unseen.
-        [kind, size] if kind == "memory" => memory(size.parse().unwrap()),
+        [kind, catalogue] if kind == "memory" => memory(catalogue),
         sizes => {
             let sizes: Vec<usize> = sizes.iter().map(|size| size.parse().unwrap()).collect();
             let sizes = if sizes.is_empty() { SIZES.to_vec() } else { sizes };
@@ -51,9 +52,9 @@ fn main() {
     }
 }
 
-fn policy(network: &Network) -> Policy {
+fn policy(catalogue: &str) -> Policy {
     let mut policy = Settings::load(&Sources::default()).unwrap().policy;
-    policy.services = read_catalog("simulated", &network.catalog_csv()).unwrap();
+    policy.services = read_catalog("simulated", catalogue).unwrap();
     // As a network of this size would be run: groups are watched, and each service by its incidents.
     policy.targets.watch_services = policy.services.len() <= 10_000;
     policy
@@ -77,7 +78,8 @@ fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
 fn network(size: usize) {
     // The network's size is that of its sites; with its cores, cities and aggregations it has a few more services.
     let network = Network::new(size * 9 / 10, 7);
-    let policy = policy(&network);
+    let catalogue = network.catalog_csv();
+    let policy = policy(&catalogue);
     println!("\n{} services", policy.services.len());
     let mut engine = Engine::new();
     let mut effects = Vec::new();
@@ -92,14 +94,6 @@ fn network(size: usize) {
             .take(if samples { EVENTS } else { EVENTS / 4 })
             .collect();
         stream(name, &lines, &policy);
-        if std::env::var_os("MIX").is_some() {
-            let mut kinds = std::collections::BTreeMap::<String, usize>::new();
-            for line in &lines {
-                let kind = line.split(r#""type":""#).nth(1).unwrap().split('"').next().unwrap().to_owned();
-                *kinds.entry(kind).or_default() += 1;
-            }
-            println!("{kinds:?}");
-        }
         if samples {
             for line in &lines {
                 let mut decoded = decode(Layout::Lines, line.as_bytes(), &Gate::past("bench".into()));
@@ -119,36 +113,45 @@ fn network(size: usize) {
     line("an idle tick", took * 1e3, "ns");
     checkpoint(&engine);
     scrape(engine);
-    let output =
-        Command::new(std::env::current_exe().unwrap()).args(["memory", &size.to_string()]).output().unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(catalogue.as_bytes()).unwrap();
+    let output = Command::new(std::env::current_exe().unwrap()).arg("memory").arg(file.path()).output().unwrap();
+
     print!("{}", String::from_utf8(output.stdout).unwrap());
     line("the catalogue's services", count, "");
 }
 
-/// Events applied a second, and how many times as long the peer takes over the same lines.
+/// Events applied a second, and how many times as long the peer takes over the same lines. The first half of them
+/// warms up: memory that is touched for the first time costs as much as the work.
 fn stream(name: &str, lines: &[String], policy: &Policy) {
+    let (warming, lines) = lines.split_at(lines.len() / 2);
     let (peer, ()) = timed(|| {
         for line in lines {
             black_box(serde_json::from_str::<serde_json::Value>(line).unwrap());
         }
     });
     let gate = Gate::past("bench".into());
-    let inputs: Vec<Input> = lines
-        .iter()
-        .flat_map(|line| decode(Layout::Lines, line.as_bytes(), &gate).events)
-        .map(Input::Event)
-        .collect();
+    let read = |lines: &[String]| -> Vec<Input> {
+        lines
+            .iter()
+            .flat_map(|line| decode(Layout::Lines, line.as_bytes(), &gate).events)
+            .map(Input::Event)
+            .collect()
+    };
+    let (warming, inputs) = (read(warming), read(lines));
     assert_eq!(inputs.len(), lines.len());
     let mut engine = Engine::new();
     let mut effects = Vec::new();
     engine.apply(start(), &Input::Policy(Box::new(policy.clone())), &mut effects);
-    let (took, ()) = timed(|| {
-        for input in &inputs {
+    let mut apply = |inputs: &[Input]| {
+        for input in inputs {
             let Input::Event(event) = input else { continue };
             effects.clear();
             black_box(engine.apply(event.time, input, &mut effects));
         }
-    });
+    };
+    apply(&warming);
+    let (took, ()) = timed(|| apply(&inputs));
     let (rate, each) = (lines.len() as f64 / took / 1e6, took / lines.len() as f64 * 1e9);
     println!("  {name:<46}{rate:>14.2} million events/s, {each:.0} ns each, {:.2} times the peer", peer / took);
 }
@@ -217,10 +220,8 @@ fn resident() -> f64 {
     line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() * 1024.0
 }
 
-fn memory(size: usize) {
-    let network = Network::new(size * 9 / 10, 7);
-    let policy = Input::Policy(Box::new(policy(&network)));
-    drop(network);
+fn memory(catalogue: &str) {
+    let policy = Input::Policy(Box::new(policy(&std::fs::read_to_string(catalogue).unwrap())));
     let before = resident();
     let mut engine = Engine::new();
     let mut effects = Vec::new();

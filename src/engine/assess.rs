@@ -138,6 +138,8 @@ fn set_level(incident: &mut Incident, verdict: &levels::Verdict, cx: &Context<'_
         Some(_) => return,
     };
     incident.level = change.level;
+    // Most have one level for ever.
+    incident.levels.reserve_exact(1);
     incident.levels.push(change);
 }
 
@@ -145,7 +147,7 @@ fn set_level(incident: &mut Incident, verdict: &levels::Verdict, cx: &Context<'_
 fn acknowledged(history: &History, group: &Group, now: Instant) -> Option<StageRecord> {
     let until = group.next.unwrap_or(Instant::MAX);
     history
-        .reports(Stage::Acknowledged)
+        .reports(Stage::Acknowledged, group.start())
         .find(|mark| {
             let at = mark.record.at;
             // One that names the incident is about it whenever it was said; any other is about what was open then.

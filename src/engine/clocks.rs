@@ -23,22 +23,21 @@ impl Clock {
 /// stops it as well. `repair` runs from the start to the restoration. Either takes effect from the instant at
 /// which the outage ended: a relapse before that is confirmed makes the clock run on as if it had never stopped.
 pub(super) fn run(incident: &Incident, acknowledged: Option<&StageRecord>, cx: &Context<'_>) -> Vec<Clock> {
-    ClockName::ALL
-        .into_iter()
-        .filter_map(|name| {
-            let (limit, started, stopped) = match name {
-                ClockName::Response => {
-                    let answered = acknowledged.map(|record| record.at);
-                    let stopped = [answered, incident.restored].into_iter().flatten().min();
-                    (cx.response?, incident.detected, stopped)
-                }
-                ClockName::Repair => (cx.repair?, incident.started, incident.restored),
-            };
-            let mut clock = Clock { name, limit, started, stopped, breached: None };
-            let deadline = clock.deadline();
-            let late = stopped.unwrap_or(cx.now) > deadline;
-            clock.breached = late.then_some(deadline);
-            Some(clock)
-        })
-        .collect()
+    let mut clocks = Vec::with_capacity(ClockName::ALL.len());
+    clocks.extend(ClockName::ALL.into_iter().filter_map(|name| {
+        let (limit, started, stopped) = match name {
+            ClockName::Response => {
+                let answered = acknowledged.map(|record| record.at);
+                let stopped = [answered, incident.restored].into_iter().flatten().min();
+                (cx.response?, incident.detected, stopped)
+            }
+            ClockName::Repair => (cx.repair?, incident.started, incident.restored),
+        };
+        let mut clock = Clock { name, limit, started, stopped, breached: None };
+        let deadline = clock.deadline();
+        let late = stopped.unwrap_or(cx.now) > deadline;
+        clock.breached = late.then_some(deadline);
+        Some(clock)
+    }));
+    clocks
 }

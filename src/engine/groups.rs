@@ -383,12 +383,12 @@ impl LengthTable {
     }
 }
 
-/// Classes four to each doubling: an hour's has what took 56 to 67 minutes.
+/// Classes eight to each doubling: an hour's has what took 54 to 60 minutes, or so.
 fn class_of(length: Span) -> u16 {
     let micros = length.as_micros().max(1).unsigned_abs();
     let doubling = micros.ilog2();
-    let quarter = if doubling >= 2 { (micros >> (doubling - 2)) & 3 } else { 0 };
-    u16::try_from(u64::from(doubling) * 4 + quarter).unwrap_or(u16::MAX)
+    let eighth = if doubling >= 3 { (micros >> (doubling - 3)) & 7 } else { 0 };
+    u16::try_from(u64::from(doubling) * 8 + eighth).unwrap_or(u16::MAX)
 }
 
 fn count(sum: i128) -> u64 {

@@ -10,7 +10,7 @@ use super::repairs::Repairs;
 use super::timeline::{Around, Timeline};
 use crate::model::alert::Alert;
 use crate::model::event::{About, Severity};
-use crate::model::incident::{Stage, StageRecord};
+use crate::model::incident::{IncidentId, Stage, StageRecord};
 use crate::model::time::Instant;
 
 /// What is kept of a service that had an outage.
@@ -31,8 +31,12 @@ pub(super) struct History {
     overruns: Vec<(Instant, Instant)>,
     /// What operators reported, sorted by time.
     stages: Vec<StageMark>,
+    /// How many of those name an incident.
+    named: u32,
     /// Its incidents, sorted by start; those merged or withdrawn among them.
     pub(super) incidents: Vec<Tracked>,
+    /// Their ids, sorted.
+    incident_ids: Vec<IncidentId>,
     /// The alerts that fire about its error budget.
     pub(super) budget_alerts: Vec<Alert>,
 }
@@ -211,6 +215,7 @@ impl History {
         if self.stages.get(place).is_some_and(|known| order(known) == order(&mark)) {
             return false;
         }
+        self.named += u32::from(matches!(mark.about, About::Incident(_)));
         self.stages.insert(place, mark);
         true
     }
@@ -230,9 +235,25 @@ impl History {
         named.unwrap_or(at).min(at)
     }
 
-    /// What operators reported of that stage, in order of time.
-    pub(super) fn reports(&self, stage: Stage) -> impl Iterator<Item = &StageMark> {
-        self.stages.iter().filter(move |mark| mark.record.stage == stage && !mark.retracted)
+    /// What operators reported of that stage from `from` on, in order of time. What names an incident may have been
+    /// said before it began.
+    pub(super) fn reports(&self, stage: Stage, from: Instant) -> impl Iterator<Item = &StageMark> {
+        let first = self.stages.partition_point(|mark| mark.record.at < from);
+        let early = if self.named > 0 { &self.stages[..first] } else { &[] };
+        let early = early.iter().filter(|mark| matches!(mark.about, About::Incident(_)));
+        let marks = early.chain(&self.stages[first..]);
+        marks.filter(move |mark| mark.record.stage == stage && !mark.retracted)
+    }
+
+    /// Whether there is an incident of that id; if not, there is one from now on.
+    pub(super) fn knows_incident(&mut self, id: IncidentId) -> bool {
+        match self.incident_ids.binary_search(&id) {
+            Ok(_) => true,
+            Err(place) => {
+                self.incident_ids.insert(place, id);
+                false
+            }
+        }
     }
 
     /// The outages whose start lies in `[from, until]`, sorted by start.

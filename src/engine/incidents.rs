@@ -44,7 +44,7 @@ impl Tracked {
     }
 
     /// Brings the figures' acknowledgement up to date. Returns what it was and what it is, when they differ.
-    pub(super) fn account(&mut self) -> Option<(Option<Acknowledged>, Option<Acknowledged>)> {
+    fn account(&mut self) -> Option<Accounted> {
         let is = self.acknowledgement();
         let was = std::mem::replace(&mut self.acknowledged, is);
         (was != is).then_some((was, is))
@@ -74,6 +74,9 @@ pub(super) struct Context<'a> {
 /// A first acknowledgement that is in the figures: when, and how long after the start.
 pub(super) type Acknowledged = (Instant, Span);
 
+/// What the figures had of an incident's acknowledgement, and what they have of it now.
+pub(super) type Accounted = (Option<Acknowledged>, Option<Acknowledged>);
+
 /// When a service's timers are due; by their place in [`Timer::INCIDENT`].
 pub(super) type Deadlines = [Option<Instant>; Timer::INCIDENT.len()];
 
@@ -84,12 +87,13 @@ pub(super) fn settle(
     cx: &Context<'_>,
     counts: &mut Counts,
     effects: &mut Vec<Effect>,
-) -> Deadlines {
+) -> (Deadlines, Vec<Accounted>) {
     // What lies ahead of now takes effect when its time comes; what is live is always looked at.
     let from = from.min(cx.now);
     let (mut open, region) = candidates(history, from, cx.reopen);
     let groups = groups(history, region, cx);
     let mut live = None;
+    let mut touched: Vec<usize> = Vec::new();
     for group in &groups {
         let mut matched: Vec<usize> = Vec::new();
         open.retain(|&i| {
@@ -109,19 +113,25 @@ pub(super) fn settle(
         let into = history.incidents[winner].incident.id;
         for &loser in matched.iter().skip(1) {
             dismiss(&mut history.incidents[loser], Some(into), cx, effects);
+            touched.push(loser);
         }
+        touched.push(winner);
         reassess(history, winner, group, cx, counts, effects);
         live = Some(&history.incidents[winner].incident).filter(|incident| incident.is_live()).map(|_| winner);
     }
     for i in open {
         dismiss(&mut history.incidents[i], None, cx, effects);
+        touched.push(i);
     }
     let deadlines = deadlines(history, live.map(|place| &history.incidents[place].incident), cx);
+    let accounted = touched.iter().filter_map(|&i| history.incidents[i].account()).collect();
     let order = |tracked: &Tracked| (tracked.incident.started, tracked.incident.id);
-    if !history.incidents.is_sorted_by_key(order) {
+    // Nothing before what was touched can have lost its place.
+    let first = touched.iter().min().map_or(0, |first| first.saturating_sub(1));
+    if !history.incidents[first..].is_sorted_by_key(order) {
         history.incidents.sort_by_key(order);
     }
-    deadlines
+    (deadlines, accounted)
 }
 
 /// The incidents that a change at `from` may touch, and when the first of them began. One that ended a short while
@@ -193,7 +203,7 @@ fn close(history: &History, group: &mut Group, next: Instant, cx: &Context<'_>) 
 fn confirmed<'h>(history: &'h History, group: &Group, before: Instant) -> Option<&'h StageMark> {
     let end = group.last().end?;
     history
-        .reports(Stage::Verified)
+        .reports(Stage::Verified, end)
         .find(|mark| mark.record.at >= end && mark.record.at < before && concerns(mark, history, group))
 }
 
@@ -217,7 +227,8 @@ pub(super) fn concerns(mark: &StageMark, history: &History, group: &Group) -> bo
 /// The record for a group that has none: a new one, or the one that the same first outage had before.
 fn open_or_revive(history: &mut History, group: &Group, cx: &Context<'_>) -> usize {
     let id = id_of(history, group, cx.service, cx.now);
-    match history.incidents.iter().position(|tracked| tracked.incident.id == id) {
+    let known = history.knows_incident(id);
+    match known.then(|| history.incidents.iter().position(|tracked| tracked.incident.id == id)).flatten() {
         Some(known) => {
             let incident = &mut history.incidents[known].incident;
             incident.merged_into = None;

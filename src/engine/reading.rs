@@ -127,8 +127,8 @@ impl<'a> ServiceView<'a> {
 
     /// A name for people; empty when the catalogue has none.
     #[must_use]
-    pub const fn title(&self) -> &'a str {
-        self.service.title()
+    pub fn title(&self) -> &'a str {
+        self.engine.registry.title(self.place)
     }
 
     /// What sort of service it is.

@@ -17,15 +17,17 @@ use crate::model::time::Instant;
 #[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Service {
     pub(super) name: ServiceName,
-    title: Box<str>,
+    /// Where its title stands in the text of all titles.
+    title: (u32, u32),
+    /// Words.
     kind: u32,
     region: u32,
     tier: u32,
     owner: u32,
     /// The list of the groups that it is in, the built-in ones among them.
     groups: u32,
-    /// The list of what it depends on.
-    parents: u32,
+    /// What it depends on.
+    parents: Parents,
     /// Its users, or [`NO_USERS`].
     users: u64,
     /// Since when it is observed, or [`Instant::MIN`].
@@ -34,6 +36,15 @@ pub(super) struct Service {
     pub(super) history: Option<Box<History>>,
     /// Absent for a service that was never measured.
     pub(super) samples: Option<Box<Samples>>,
+}
+
+/// What a service depends on. Nearly all depend on nothing, or on one other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+enum Parents {
+    None,
+    One(u32),
+    /// The list of that number.
+    Listed(u32),
 }
 
 /// Stands for users that are not known: half of an option's size, a million times.
@@ -56,6 +67,8 @@ pub(super) struct Registry {
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Kept {
     pub(super) services: Vec<Service>,
+    /// All titles, one after the other.
+    titles: String,
     words: Shared<Box<str>>,
     group_lists: Shared<Vec<u32>>,
     /// Lists of parents; of alternatives one is enough.
@@ -87,6 +100,12 @@ impl<T: std::hash::Hash + Ord + Clone> Shared<T> {
     }
 }
 
+impl Shared<Box<str>> {
+    fn number_of(&mut self, word: &str) -> u32 {
+        if let Some(&number) = self.numbers.get(word) { number } else { self.number(&word.into()) }
+    }
+}
+
 impl Registry {
     pub(super) fn new(kept: Kept) -> Self {
         let mut registry = Self { kept, ..Self::default() };
@@ -108,7 +127,14 @@ impl Registry {
     fn relate(&mut self) {
         let services = &self.kept.services;
         let lists = &self.kept.parent_lists;
-        let parents = |service: &Service| lists.get(service.parents).into_iter().flatten().flatten().copied();
+        let parents = |service: &Service| {
+            let (one, list) = match service.parents {
+                Parents::None => (None, None),
+                Parents::One(parent) => (Some(parent), None),
+                Parents::Listed(list) => (None, lists.get(list)),
+            };
+            one.into_iter().chain(list.into_iter().flatten().flatten().copied())
+        };
         let mut starts = vec![0_u32; services.len() + 1];
         for parent in services.iter().flat_map(parents) {
             starts[parent as usize + 1] += 1;
@@ -138,10 +164,14 @@ impl Registry {
     /// Takes in a catalogue in place of the one before. What it no longer names is known by its events alone.
     pub(super) fn adopt(&mut self, catalogue: &[(ServiceName, ServiceFacts)]) {
         let nothing = ServiceFacts::default();
+        self.kept.titles.clear();
         for place in 0..self.kept.services.len() {
             self.describe(index(place), &nothing);
         }
-        // All of them are taken in first, so that each can be named as a parent.
+        // All of them are taken in first, so that each can be named as a parent. A million take no more room than a
+        // million do.
+        let more = catalogue.len().saturating_sub(self.len());
+        self.kept.services.reserve_exact(more);
         let places: Vec<u32> = catalogue.iter().map(|(name, _)| self.place(name)).collect();
         for (&place, (_, facts)) in places.iter().zip(catalogue) {
             self.describe(place, facts);
@@ -154,33 +184,34 @@ impl Registry {
         let parents: Vec<Vec<u32>> =
             facts.depends_on.iter().map(|names| names.split('|').filter_map(parent).collect()).collect();
         let kept = &mut self.kept;
-        let mut groups = vec![kept.group_names.number(&"all".into())];
+        let mut groups = vec![kept.group_names.number_of("all")];
         for (prefix, name) in [("region", &facts.region), ("tier", &facts.tier), ("kind", &facts.kind)] {
             if !name.is_empty() {
-                groups.push(kept.group_names.number(&format!("{prefix}:{name}").into()));
+                groups.push(kept.group_names.number_of(&format!("{prefix}:{name}")));
             }
         }
         for name in &facts.groups {
-            groups.push(kept.group_names.number(&name.as_str().into()));
+            groups.push(kept.group_names.number_of(name));
         }
         groups.sort_unstable();
         groups.dedup();
-        let mut word = |text: &str| kept.words.number(&text.into());
-        let service = Service {
-            name: kept.services[place as usize].name.clone(),
-            title: facts.title.as_str().into(),
-            kind: word(&facts.kind),
-            region: word(&facts.region),
-            tier: word(&facts.tier),
-            owner: word(&facts.owner),
-            groups: kept.group_lists.number(&groups),
-            parents: kept.parent_lists.number(&parents),
-            users: facts.users.unwrap_or(NO_USERS),
-            since: facts.since.unwrap_or(Instant::MIN),
-            history: kept.services[place as usize].history.take(),
-            samples: kept.services[place as usize].samples.take(),
+        let title = (index(kept.titles.len()), index(facts.title.len()));
+        kept.titles.push_str(&facts.title);
+        let service = &mut kept.services[place as usize];
+        service.title = title;
+        let words = &mut kept.words;
+        service.kind = words.number_of(&facts.kind);
+        service.region = words.number_of(&facts.region);
+        service.tier = words.number_of(&facts.tier);
+        service.owner = words.number_of(&facts.owner);
+        service.groups = kept.group_lists.number(&groups);
+        service.parents = match &*parents {
+            [] => Parents::None,
+            [one] if one.len() == 1 => Parents::One(one[0]),
+            _ => Parents::Listed(kept.parent_lists.number(&parents)),
         };
-        kept.services[place as usize] = service;
+        service.users = facts.users.unwrap_or(NO_USERS);
+        service.since = facts.since.unwrap_or(Instant::MIN);
     }
 
     /// The service's place, if it is known.
@@ -196,17 +227,17 @@ impl Registry {
         }
         let kept = &mut self.kept;
         let place = index(kept.services.len());
-        let empty = kept.words.number(&"".into());
-        let groups = vec![kept.group_names.number(&"all".into())];
+        let empty = kept.words.number_of("");
+        let groups = vec![kept.group_names.number_of("all")];
         kept.services.push(Service {
             name: name.clone(),
-            title: Box::default(),
+            title: (0, 0),
             kind: empty,
             region: empty,
             tier: empty,
             owner: empty,
             groups: kept.group_lists.number(&groups),
-            parents: kept.parent_lists.number(&Vec::new()),
+            parents: Parents::None,
             users: NO_USERS,
             since: Instant::MIN,
             history: None,
@@ -233,7 +264,7 @@ impl Registry {
 
     /// The place of a group of that name; one that is not known yet is empty.
     pub(super) fn group(&mut self, name: &str) -> u32 {
-        self.kept.group_names.number(&name.into())
+        self.kept.group_names.number_of(name)
     }
 
     /// The place of a group, if there is one of that name.
@@ -254,8 +285,14 @@ impl Registry {
         self.find_group(name).is_some_and(|group| self.is_in(place, group))
     }
 
-    fn parents_of(&self, place: u32) -> &[Vec<u32>] {
-        self.kept.parent_lists.get(self.service(place).parents).map_or(&[], |list| list)
+    /// What it depends on; of several in one of them one is enough.
+    fn parents_of(&self, place: u32) -> impl Iterator<Item = &[u32]> {
+        let (one, list): (&[u32], &[Vec<u32>]) = match &self.service(place).parents {
+            Parents::None => (&[], &[]),
+            Parents::One(parent) => (std::slice::from_ref(parent), &[]),
+            Parents::Listed(list) => (&[], self.kept.parent_lists.get(*list).map_or(&[], |list| list)),
+        };
+        Some(one).filter(|one| !one.is_empty()).into_iter().chain(list.iter().map(|names| &**names))
     }
 
     /// What it depends on without an alternative, and what that depends on, and so on. Each once, itself not.
@@ -264,7 +301,7 @@ impl Registry {
         let mut next = place;
         let mut done = 0;
         loop {
-            for parent in self.parents_of(next).iter().filter(|names| names.len() == 1).map(|names| names[0]) {
+            for parent in self.parents_of(next).filter(|names| names.len() == 1).map(|names| names[0]) {
                 if parent != place && !found.contains(&parent) {
                     found.push(parent);
                 }
@@ -287,7 +324,7 @@ impl Registry {
                 continue;
             };
             for &child in &self.children[from as usize..until as usize] {
-                let alone = self.parents_of(child).iter().any(|names| **names == [parent]);
+                let alone = self.parents_of(child).any(|names| *names == [parent]);
                 if alone && known.insert(child) {
                     found.push(child);
                 }
@@ -303,6 +340,12 @@ impl Registry {
 
     fn word(&self, number: u32) -> &str {
         self.kept.words.get(number).map_or("", |word| word)
+    }
+
+    /// A name for people; empty when the catalogue has none.
+    pub(super) fn title(&self, place: u32) -> &str {
+        let (from, length) = self.service(place).title;
+        self.kept.titles.get(from as usize..(from + length) as usize).unwrap_or("")
     }
 
     pub(super) fn kind(&self, place: u32) -> &str {
@@ -332,17 +375,13 @@ impl Registry {
     /// What a service depends on, as the catalogue writes it.
     pub(super) fn depends_on(&self, place: u32) -> Vec<String> {
         let name = |&parent: &u32| self.service(parent).name.as_str();
-        self.parents_of(place).iter().map(|names| names.iter().map(name).collect::<Vec<_>>().join("|")).collect()
+        self.parents_of(place).map(|names| names.iter().map(name).collect::<Vec<_>>().join("|")).collect()
     }
 }
 
 impl Service {
     pub(super) const fn users(&self) -> Option<u64> {
         if self.users == NO_USERS { None } else { Some(self.users) }
-    }
-
-    pub(super) const fn title(&self) -> &str {
-        &self.title
     }
 }
 

@@ -196,11 +196,10 @@ impl Engine {
             repair: terms.repair,
             policy_changed,
         };
-        let deadlines = incidents::settle(&mut history, from, &cx, &mut self.state.counts, effects);
+        let (deadlines, changes) = incidents::settle(&mut history, from, &cx, &mut self.state.counts, effects);
         for (timer, deadline) in Timer::INCIDENT.into_iter().zip(deadlines) {
             self.state.timers.set(TimerOwner::Service(place), timer, deadline);
         }
-        let changes: Vec<_> = history.incidents.iter_mut().filter_map(incidents::Tracked::account).collect();
         if !changes.is_empty() {
             let share = self.share(place);
             for &group in self.registry.groups_of(place) {
