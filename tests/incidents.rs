@@ -8,10 +8,10 @@ use fournines::model::alert::AlertKey;
 use fournines::model::effect::{Effect, EffectKind, Reason};
 use fournines::model::event::{Cause, Outcome};
 use fournines::model::incident::{ClockName, Incident, Status};
-use fournines::model::level::{Condition, Level, Rule};
+use fournines::model::level::{Condition, Level, Ratio, Rule};
 use fournines::model::policy::Policy;
 use fournines::model::service::{ServiceFacts, ServiceName};
-use fournines::model::time::Instant;
+use fournines::model::time::{Instant, Span};
 
 /// A day on which things happen to one engine under the built-in policy.
 struct Day {
@@ -438,4 +438,39 @@ fn a_breach_that_was_past_when_it_was_reported_is_counted_once_that_is_certain()
     day.hear("19:30", "18:35", "repair.acknowledged", "");
     day.until("23:00");
     assert_eq!(repairs(&day), 2);
+}
+
+#[test]
+fn a_rule_looks_at_the_kind_of_the_service_and_at_the_users_of_that_kind() {
+    let facts =
+        |kind: &str, users| ServiceFacts { kind: kind.to_owned(), users: Some(users), ..ServiceFacts::default() };
+    let under = |conditions: &[Condition]| {
+        let mut policy = policy();
+        let services = [("other", facts("data", 10_000)), ("s", facts("voice", 60)), ("t", facts("voice", 40))];
+        policy.services = services.map(|(name, facts)| (ServiceName::new(name).unwrap(), facts)).into();
+        policy.levels.first.clear();
+        policy.levels.second =
+            vec![Rule { name: "second[1]".into(), cite: String::new(), conditions: conditions.to_vec() }];
+        let mut day = Day::under(policy);
+        day.say("10:00", "outage.started", "");
+        day.incident().level
+    };
+    let share = |share| Condition::ShareOver(Ratio::new(share).unwrap());
+    assert_eq!(under(&[share(0.59)]), Level::Second);
+    assert_eq!(under(&[share(0.6)]), Level::Third, "60 of 100 are not more than 60 %");
+    assert_eq!(under(&[Condition::Kind("voice".into())]), Level::Second);
+    assert_eq!(under(&[Condition::Kind("data".into())]), Level::Third);
+}
+
+#[test]
+fn a_rise_that_is_learned_of_late_is_dated_by_when_its_rule_came_to_hold() {
+    let mut policy = policy();
+    policy.levels.first.clear();
+    let conditions = vec![Condition::UsersOver(1000), Condition::LastingAtLeast(Span::from_mins(30))];
+    policy.levels.second = vec![Rule { name: "second[1]".into(), cite: String::new(), conditions }];
+    let mut day = Day::under(policy);
+    day.say("10:00", "outage.started", r#","users":10"#);
+    day.hear("11:00", "10:10", "outage.updated", r#","users":2000"#);
+    let last = day.incident().levels.last().unwrap().clone();
+    assert_eq!((last.level, last.at), (Level::Second, at("10:30")));
 }

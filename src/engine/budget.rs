@@ -152,9 +152,10 @@ impl Promise {
         let Next::At(at) = next else { return Judgement { wanted: Vec::new(), deadline: next.deadline() } };
         let spent_at = just_before(at);
         let at_risk_from = spent_at.minus(self.horizon);
+        // What is open may be spared before that, or something open no longer be.
+        let look = account.next_after(now).into_iter().chain([at]).min();
         if !self.burns(account, now) {
-            // Something lies ahead; nothing is open yet.
-            return Judgement { wanted: Vec::new(), deadline: account.next_after(now).or(Some(at)) };
+            return Judgement { wanted: Vec::new(), deadline: look };
         }
         if now < at_risk_from {
             return Judgement { wanted: Vec::new(), deadline: Some(at_risk_from) };
@@ -162,7 +163,7 @@ impl Promise {
         let known = before.iter().find(|alert| alert.key.name == AlertName::ErrorBudgetAtRisk);
         let starts = known.map_or(now, |alert| alert.starts);
         let alert = self.alert(AlertName::ErrorBudgetAtRisk, of, starts, Some(spent_at));
-        Judgement { wanted: vec![alert], deadline: Some(at) }
+        Judgement { wanted: vec![alert], deadline: look }
     }
 }
 
@@ -214,6 +215,8 @@ pub(super) fn of_group(
 struct Look<'a> {
     group: &'a Group,
     now: Instant,
+    /// The weight that is down.
+    down: i128,
     /// The weight that may be lost in a microsecond, with what shortens the window.
     losing: i128,
     judgement: Judgement,
@@ -227,9 +230,8 @@ impl<'a> Look<'a> {
         // budget.
         let shrinks = (group.weight() * rest).div_euclid(i128::from(Ratio::WHOLE)) + 1;
         let down = Group::speed(group, now).down_gross;
-        let losing = if down > 0 { down + shrinks } else { 0 };
         let judgement = Judgement { wanted: Vec::new(), deadline: None };
-        Self { group, now, losing, judgement, watch: Watch::new(now, down + shrinks) }
+        Self { group, now, down, losing: down + shrinks, judgement, watch: Watch::new(now, down + shrinks) }
     }
 
     fn again_at(&mut self, at: Instant) {
@@ -249,11 +251,17 @@ impl<'a> Look<'a> {
         let left = (-value).div_euclid(i128::from(Ratio::WHOLE));
         if value <= 0 {
             self.watch.spent_after(left, promise.horizon);
-            if self.losing == 0 {
+            // Where nothing was lost, a shorter window spends nothing either.
+            let lost = self.group.promised(self.now.minus(gauge.window), self.now).down_gross;
+            if self.down == 0 && lost == 0 {
                 return;
             }
-            if let Some(at) = self.far(left, promise.horizon) {
-                self.again_at(at);
+            // What is known to begin has its part in when the budget will be spent.
+            let ahead = self.group.next_down_after(self.now).map(|at| at.minus(promise.horizon));
+            if let Some(at) = self.far(left, promise.horizon)
+                && ahead.is_none_or(|ahead| ahead > self.now.plus(NEAR))
+            {
+                ahead.into_iter().chain([at]).for_each(|at| self.again_at(at));
                 return;
             }
         }
@@ -289,7 +297,7 @@ impl<'a> Look<'a> {
             let missing = values.iter().filter(|&&value| value <= 0).map(|&value| -value).max().unwrap_or(0);
             let left = missing.div_euclid(10 * i128::from(Ratio::WHOLE));
             self.watch.fast_after(left);
-            if self.losing == 0 {
+            if self.down == 0 {
                 return;
             }
             if let Some(at) = self.far(left, Span::ZERO) {

@@ -121,8 +121,9 @@ impl Group {
         &mut self.curves[curve as usize]
     }
 
-    /// Adds (or with `sign` −1 takes away) how a service stood: `before` the first of `steps`, and from each on.
-    pub(super) fn stood(&mut self, share: &Share, before: Stand, steps: &[Step], sign: i64) {
+    /// Adds (or with `sign` −1 takes away) how a service stood: `before` the first of `steps`, and from each on, as is
+    /// known at `now`.
+    pub(super) fn stood(&mut self, share: &Share, (before, steps): (Stand, &[Step]), sign: i64, now: Instant) {
         let pair = share.pair();
         let mut last = before;
         for step in steps {
@@ -138,8 +139,8 @@ impl Group {
                     self.curves[curve as usize].add(at, amount);
                     let weight = i128::from(if self.users > 0 { amount.a } else { amount.b });
                     match (curve, &mut self.watch) {
-                        (Curve::Down, Some(watch)) => watch.change(weight, at),
-                        (Curve::Spared, Some(watch)) => watch.change(-weight, at),
+                        (Curve::Down, Some(watch)) => watch.change(weight, at, now),
+                        (Curve::Spared, Some(watch)) => watch.change(-weight, at, now),
                         (Curve::Degraded | Curve::Weight | Curve::Lost, _) => {}
                         // The bound allows for maintenance and silence to come, not for what was before.
                         (_, Some(watch)) if at >= watch.since() => {}

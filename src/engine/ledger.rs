@@ -100,7 +100,11 @@ impl Ledger {
     /// Notes a retraction. Returns the events whose standing may have changed: what it names, and if that is a
     /// retraction, what that names, and so on.
     pub(super) fn retract(&mut self, of: Id, by: Id) -> Vec<(Id, Kept)> {
-        self.retractions.entry(of).or_default().push(by);
+        let known = self.retractions.entry(of).or_default();
+        // One without an id that comes again is not known by it.
+        if !known.contains(&by) {
+            known.push(by);
+        }
         let mut concerned = Vec::new();
         let mut next = Some(of);
         while let Some(id) = next {

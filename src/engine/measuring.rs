@@ -73,8 +73,10 @@ impl Engine {
         let within = target.is_none_or(|target| took <= target.limit);
         let samples = self.registry.kept.services[place as usize].samples.get_or_insert_default();
         samples.latency.add(at, took, count, within);
-        // A good one alarms nobody.
-        if target.is_some() && !(within && samples.alerts.is_empty()) {
+        // A good one alarms nobody, unless it is the one that makes them enough to judge the slow ones by.
+        let [longest, _] = BurnPair::Steady.windows();
+        let slow = !within || samples.latency.leaving(2, longest, self.state.now).counted.bad > 0;
+        if target.is_some() && (slow || !samples.alerts.is_empty()) {
             self.judge_latency(place, effects);
         }
     }

@@ -161,8 +161,8 @@ impl Engine {
         let moved = same < before.len() || same < after.len();
         for &group in self.registry.groups_of(place) {
             let group = &mut self.state.groups[group as usize];
-            group.stood(&share, stood, &before[same..], -1);
-            group.stood(&share, stood, &after[same..], 1);
+            group.stood(&share, (stood, &before[same..]), -1, self.state.now);
+            group.stood(&share, (stood, &after[same..]), 1, self.state.now);
             for &(brief, sign) in &briefs {
                 group.outage(&share, brief, sign);
             }
@@ -342,7 +342,7 @@ impl Engine {
         let whole = cut == Instant::MIN;
         for &group in self.registry.groups_of(place) {
             let group = &mut self.state.groups[group as usize];
-            group.stood(&share, stood, steps, sign);
+            group.stood(&share, (stood, steps), sign, self.state.now);
             for outage in outages {
                 group.outage(&share, Brief::of(outage), sign);
             }

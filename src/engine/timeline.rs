@@ -282,3 +282,45 @@ impl Sweep {
 fn tail(stretches: &[Stretch], cut: Instant) -> &[Stretch] {
     &stretches[stretches.partition_point(|stretch| stretch.end_or_max() <= cut)..]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Instant {
+        Instant::from_micros(seconds * 1_000_000)
+    }
+
+    /// The lengths of what is excluded, over many steps and however often a part of them is built again.
+    #[test]
+    fn sums_that_are_kept_equal_the_plain_sum() {
+        let mut chance = 7_u64;
+        let mut next = |below: i64| {
+            chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            i64::try_from(chance >> 33).unwrap() % below
+        };
+        let mut timeline = Timeline::default();
+        let mut lengths: Vec<i64> = vec![5; 200];
+        for round in 0..400 {
+            // Each stretch begins ten seconds after the one before; from a changed one on they are built again.
+            let changed = if round < 200 { round } else { next(200) };
+            lengths[usize::try_from(changed).unwrap()] = 1 + next(9);
+            let stretch = |(n, &length): (usize, &i64)| {
+                let start = i64::try_from(n).unwrap() * 10;
+                Stretch { start: at(start), end: Some(at(start + length)) }
+            };
+            let count = if round < 200 { usize::try_from(round).unwrap() + 1 } else { 200 };
+            let excluded: Vec<Stretch> = lengths[..count].iter().enumerate().map(stretch).collect();
+            timeline.rebuild(at(changed * 10), &[], &Around { excluded, ..Around::default() });
+            let (from, until) = (next(2000), next(2000));
+            let (from, until) = (from.min(until), from.max(until));
+            let inside = |n: usize| {
+                let start = i64::try_from(n).unwrap() * 10;
+                ((start + lengths[n]).min(until) - start.max(from)).max(0)
+            };
+            let expected: i64 = (0..count).map(inside).sum();
+            let (found, _) = timeline.lengths(at(from), at(until));
+            assert_eq!(found.excluded, i128::from(expected) * 1_000_000, "round {round}");
+        }
+    }
+}

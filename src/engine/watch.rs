@@ -63,8 +63,10 @@ impl Watch {
         self.since
     }
 
-    /// Takes in that so much more (or less) is down from `at` on.
-    pub(super) fn change(&mut self, weight: i128, at: Instant) {
+    /// Takes in that so much more (or less) is down from `at` on, as is known at `now`.
+    pub(super) fn change(&mut self, weight: i128, at: Instant, now: Instant) {
+        // Until what lies ahead begins, a straight line from there would allow for less than nothing.
+        let at = if weight > 0 { at.min(now) } else { at };
         if weight < 0 {
             if at < self.since {
                 // It may lie before a window, where it counts for less than it seems.

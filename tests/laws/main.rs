@@ -3,18 +3,24 @@
 //! each law is tried on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod budgets;
 mod oracle;
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use budgets::{
+    DAYS, Firing, Sampled, budgets, edges, edges_of_large, firing, is_whole, large, latency_called_for,
+    latency_firing, promising_latency, sampled, told, troubles,
+};
 use fournines::engine::{Engine, Input};
+use fournines::model::alert::{AlertName, BurnPair, Owner};
 use fournines::model::calendar::Range;
 use fournines::model::effect::{Effect, EffectKind};
-use fournines::model::event::Body;
+use fournines::model::event::{Body, Outcome};
 use fournines::model::figures::{Figures, State};
-use fournines::model::incident::Status;
-use fournines::model::time::{Span, Window};
+use fournines::model::incident::{ClockName, Status};
+use fournines::model::time::{Instant, Span, Window};
 use oracle::{bitmap, count_group};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -58,6 +64,11 @@ fn without_acknowledgements<K: Ord + Clone>(
     // A sample that was counted is not taken out again when it is taken back, as samples are not kept.
     let state = |more: &str| more.split(' ').next().unwrap_or("").to_owned();
     all.iter().map(|(key, (figures, state_of))| (key.clone(), (plain(figures), state(state_of)))).collect()
+}
+
+/// A second of the worlds, often one at which something may be said.
+fn second() -> impl Strategy<Value = i64> {
+    prop_oneof![(0..=HORIZON / 300).prop_map(|n| n * 300), 0..=HORIZON]
 }
 
 proptest! {
@@ -117,17 +128,22 @@ proptest! {
     /// An event that comes again changes nothing, with an id or without; a sample is known again by its id only.
     #[test]
     fn law_4_duplicates_do_not_matter(world in world(), again in vec((0..40_usize, 0..HORIZON), 0..20)) {
-        for with_ids in [true, false] {
+        let named = |_: &Saying| true;
+        let nameless = |_: &Saying| false;
+        // What a retraction without an id takes back has one.
+        let retracted_namelessly = |saying: &Saying| !matches!(saying.what, What::Retracted(_));
+        for with_id in [&named as &dyn Fn(&Saying) -> bool, &nameless, &retracted_namelessly] {
+            let input = |number: usize| input(number, &world[number], with_id(&world[number]));
             let mut order: Vec<(i64, usize)> = arrivals(&world);
             let mut plain = engine();
             let mut expected = Vec::new();
             for &(received, number) in &order {
-                plain.apply(at(received), &input(number, &world[number], with_ids), &mut expected);
+                plain.apply(at(received), &input(number), &mut expected);
             }
             plain.advance(at(END), &mut expected);
             // Each comes again some time after it came first.
             for &(number, later) in again.iter().filter(|(number, _)| *number < world.len()) {
-                if with_ids || !world[number].what.is_sample() {
+                if with_id(&world[number]) || !world[number].what.is_sample() {
                     let first = order.iter().find(|(_, n)| *n == number).unwrap().0;
                     order.push((first + later, number));
                 }
@@ -136,12 +152,14 @@ proptest! {
             let mut repeated = engine();
             let mut effects = Vec::new();
             for &(received, number) in &order {
-                repeated.apply(at(received), &input(number, &world[number], with_ids), &mut effects);
+                repeated.apply(at(received), &input(number), &mut effects);
             }
             repeated.advance(at(END), &mut effects);
             prop_assert!(effects == expected, "{}", difference(&effects, &expected));
             prop_assert_eq!(figures(&plain), figures(&repeated));
             prop_assert!(plain.incidents().eq(repeated.incidents()));
+            // Nor is more kept of it.
+            prop_assert_eq!(plain.snapshot().len(), repeated.snapshot().len());
         }
     }
 
@@ -150,7 +168,7 @@ proptest! {
     fn law_5_it_equals_the_brute_force_answer(
         world in world(),
         restart in 0..40_usize,
-        ranges in vec((0..HORIZON, 0..=HORIZON), 4),
+        ranges in vec((second(), second()), 6),
     ) {
         let mut arrived = 0;
         let (engine, _) = run(&world, |engine, _, _| {
@@ -174,6 +192,13 @@ proptest! {
             }
             for name in GROUPS {
                 let mut found = engine.group(name).unwrap().figures_within(range, at(until));
+                // What was acknowledged when depends on what was an incident then: that of all services, added up.
+                let members = engine.services().filter(|view| view.is_in(name));
+                let answered = members.map(|view| view.figures_within(range, at(until)).tallies);
+                let answered = answered.fold((0, 0), |sum, tallies| {
+                    (sum.0 + tallies.acknowledged, sum.1 + tallies.acknowledge_sum)
+                });
+                prop_assert_eq!((found.tallies.acknowledged, found.tallies.acknowledge_sum), answered, "{}", name);
                 (found.tallies.acknowledged, found.tallies.acknowledge_sum) = (0, 0);
                 let expected = if from < until { count_group(&maps, name, from, until) } else { Figures::default() };
                 prop_assert_eq!(found, expected, "group {} from {} until {}", name, from, until);
@@ -283,6 +308,210 @@ proptest! {
             }
         }
     }
+}
+
+/// Checks that nothing that fell due by now was left undone: clocks, levels, restorations and what fires for them.
+fn nothing_is_overdue(engine: &Engine) -> Result<(), TestCaseError> {
+    let now = engine.now();
+    for incident in engine.incidents() {
+        let mut expected = BTreeSet::new();
+        if incident.is_live() {
+            expected.insert((AlertName::ServiceInterruption, incident.level));
+            for clock in &incident.clocks {
+                let passed = clock.stopped.unwrap_or(now) > clock.deadline();
+                prop_assert_eq!(clock.breached, passed.then(|| clock.deadline()), "{:?} at {}", clock, now);
+                match clock.name {
+                    ClockName::Response if passed && incident.acknowledged.is_none() => {
+                        expected.insert((AlertName::ResponseOverdue, incident.level));
+                    }
+                    ClockName::Repair if passed => {
+                        expected.insert((AlertName::RepairOverdue, incident.level));
+                    }
+                    ClockName::Response | ClockName::Repair => {}
+                }
+            }
+            prop_assert!(incident.next_level.is_none_or(|(_, due)| due > now), "{:?} at {}", incident, now);
+            let quiet = incident.restored.map(|end| end.plus(Span::from_mins(10)));
+            prop_assert!(quiet.is_none_or(|due| due > now), "{:?} at {}", incident, now);
+        }
+        let own = engine.alerts().filter(|alert| alert.key.incident() == Some(incident.id));
+        let fires: BTreeSet<_> = own.filter_map(|alert| Some((alert.key.name, alert.key.level()?))).collect();
+        prop_assert_eq!(fires, expected, "{:?} at {}", incident, now);
+    }
+    // A planned outage is one of its own a microsecond after its maintenance.
+    for view in engine.services().filter(|_| !is_whole(now)) {
+        let open = view.incidents().filter(|incident| incident.status.is_open()).count();
+        match view.state(now) {
+            State::Down => prop_assert_eq!(open, 1, "{} at {}", view.name(), now),
+            State::Up | State::Degraded => prop_assert_eq!(open, 0, "{} at {}", view.name(), now),
+            State::Maintenance | State::Unknown => prop_assert!(open <= 1, "{} at {}", view.name(), now),
+        }
+    }
+    Ok(())
+}
+
+/// Holds what fires about error budgets against what the figures call for as things stand now. `before` is what fired
+/// at the last look, when nothing has arrived since then.
+fn budgets_are_right(
+    engine: &Engine,
+    groups: &[&str],
+    edges: &[Instant],
+    pairs: &[BurnPair],
+    before: Option<&Firing>,
+) -> Result<(), TestCaseError> {
+    let now = engine.now();
+    let firing = firing(engine);
+    for budget in budgets(engine, groups) {
+        let owner = &budget.owner;
+        let is_group = matches!(owner, Owner::Group(_));
+        if is_group && is_whole(now) {
+            // It is looked at a microsecond after what happens.
+            continue;
+        }
+        let found = firing.get(owner).cloned().unwrap_or_default();
+        let spent: BTreeMap<_, _> = found.iter().map(|(&name, &(_, spent))| (name, spent)).collect();
+        let expected = budget.called_for(now, edges, if is_group { pairs } else { &[] });
+        prop_assert_eq!(spent, expected, "{:?} at {}", owner, now);
+        prop_assert_eq!(budget.breach, budget.spent_at(now, edges), "{:?} at {}", owner, now);
+        let Some(before) = before.map(|before| before.get(owner)) else { continue };
+        let fresh = |name| before.is_none_or(|before| !before.contains_key(name));
+        for (&name, &(starts, _)) in found.iter().filter(|(name, _)| fresh(name)) {
+            // What happened in that second, or for a group a microsecond before, may have begun it.
+            let by_itself = !is_whole(starts) && !is_whole(starts.minus(Span::from_micros(1)));
+            let began = !by_itself || budget.began(name, starts, edges);
+            prop_assert!(began, "{:?} {:?} since {}", owner, name, starts);
+        }
+    }
+    Ok(())
+}
+
+/// Lets the engine go on to `until` by way of the instants of `looks`, and of each deadline and the microsecond before
+/// it, and checks it at each of them. What fired at the look before goes with it.
+fn look_often(
+    engine: &mut Engine,
+    until: Instant,
+    looks: &BTreeSet<Instant>,
+    check: impl Fn(&Engine, Option<&Firing>) -> Result<(), TestCaseError>,
+) -> Result<(), TestCaseError> {
+    let tick = Span::from_micros(1);
+    let mut last = None;
+    while engine.now() < until {
+        let now = engine.now();
+        let deadline = engine.next_deadline().into_iter().flat_map(|(at, _)| [at.minus(tick), at]);
+        let chosen = looks.range(now.plus(tick)..).next().copied();
+        let after = is_whole(now).then(|| now.plus(tick));
+        let next = deadline.chain(chosen).chain(after).filter(|&at| now < at && at < until).min().unwrap_or(until);
+        engine.advance(next, &mut Vec::new());
+        check(engine, last.as_ref())?;
+        last = Some(firing(engine));
+    }
+    Ok(())
+}
+
+proptest! {
+    // Each look counts every figure anew, so these are tried on a tenth of the worlds.
+    #![proptest_config(ProptestConfig::with_cases((ProptestConfig::default().cases / 10).max(10)))]
+
+    /// Whenever one looks, what fell due is done: no clock, no rise of level and no restoration waits for something
+    /// else to happen.
+    #[test]
+    fn what_falls_due_is_done(world in world(), looks in vec(0..END * 1_000_000, 0..60)) {
+        let looks = looks.into_iter().map(|micros| at(0).plus(Span::from_micros(micros))).collect();
+        let check = |engine: &Engine, _: Option<&Firing>| nothing_is_overdue(engine);
+        let mut engine = engine();
+        for (received, number) in arrivals(&world) {
+            look_often(&mut engine, at(received), &looks, check)?;
+            engine.apply(at(received), &input(number, &world[number], true), &mut Vec::new());
+            nothing_is_overdue(&engine)?;
+        }
+        look_often(&mut engine, at(END), &looks, check)?;
+    }
+
+    /// What fires about an error budget is what the figures call for, whenever one looks.
+    #[test]
+    fn budget_alerts_are_what_the_figures_call_for(
+        world in world(),
+        looks in vec(0..HORIZON * 1_000_000, 0..40),
+    ) {
+        let looks = looks.into_iter().map(|micros| at(0).plus(Span::from_micros(micros))).collect();
+        let edges = edges(&world);
+        let check = |engine: &Engine, last: Option<&Firing>| {
+            budgets_are_right(engine, &["all", "bare"], &edges, &[], last)
+        };
+        let mut engine = engine();
+        for (received, number) in arrivals(&world) {
+            look_often(&mut engine, at(received), &looks, check)?;
+            engine.apply(at(received), &input(number, &world[number], true), &mut Vec::new());
+            check(&engine, None)?;
+        }
+        look_often(&mut engine, at(HORIZON + 2 * 3600), &looks, check)?;
+    }
+
+    /// So is what fires about the share of good samples.
+    #[test]
+    fn latency_alerts_are_what_the_samples_call_for(
+        samples in sampled(),
+        looks in vec(0..DAYS * 1_000_000, 0..40),
+    ) {
+        let looks = looks.into_iter().map(|micros| at(0).plus(Span::from_micros(micros))).collect();
+        let mut engine = Engine::new();
+        engine.apply(at(0), &Input::Policy(Box::new(promising_latency())), &mut Vec::new());
+        let mut order: Vec<&Sampled> = samples.iter().collect();
+        order.sort_by_key(|sample| sample.at + sample.lag);
+        let check = |engine: &Engine, told: &[&Sampled]| {
+            let now = engine.now();
+            prop_assert_eq!(latency_firing(engine), latency_called_for(told, now), "at {}", now);
+            Ok(())
+        };
+        for (place, sample) in order.iter().enumerate() {
+            look_often(&mut engine, at(sample.at + sample.lag), &looks, |engine, _| check(engine, &order[..place]))?;
+            engine.apply(at(sample.at + sample.lag), &sample.input(), &mut Vec::new());
+            check(&engine, &order[..=place])?;
+        }
+        look_often(&mut engine, at(DAYS + 4 * 86_400), &looks, |engine, _| check(engine, &order))?;
+    }
+}
+
+proptest! {
+    // Three days of twelve services take a while to count.
+    #![proptest_config(ProptestConfig::with_cases((ProptestConfig::default().cases / 1000).max(3)))]
+
+    /// So is what fires about a large group, how fast its budget is spent among it.
+    #[test]
+    fn burn_rate_alerts_are_what_the_figures_call_for(
+        troubles in troubles(),
+        with_users in any::<bool>(),
+        window in prop_oneof![Just(Window::Hour), Just(Window::Month)],
+        looks in vec(0..DAYS * 1_000_000, 0..60),
+    ) {
+        let looks = looks.into_iter().map(|micros| at(0).plus(Span::from_micros(micros))).collect();
+        let edges = edges_of_large(&troubles, window);
+        let check = |engine: &Engine, last: Option<&Firing>| {
+            budgets_are_right(engine, &["all"], &edges, &BurnPair::ALL, last)
+        };
+        let mut engine = Engine::new();
+        engine.apply(at(0), &Input::Policy(Box::new(large(with_users, window))), &mut Vec::new());
+        for (received, input) in told(&troubles) {
+            look_often(&mut engine, at(received), &looks, check)?;
+            engine.apply(at(received), &input, &mut Vec::new());
+        }
+        look_often(&mut engine, at(DAYS + 4 * 86_400), &looks, check)?;
+    }
+}
+
+/// A body that comes again is known by its source and key, in an engine that was restarted as well.
+#[test]
+fn a_body_that_comes_again_is_known() {
+    let body = |source: &str, key: &str| Input::Body { source: source.into(), key: key.into() };
+    let mut engine = engine();
+    let mut outcome = |body: &Input| {
+        engine = Engine::restore(&engine.snapshot()).unwrap();
+        engine.apply(at(0), body, &mut Vec::new())
+    };
+    assert_eq!(outcome(&body("nms", "1")), Outcome::Applied);
+    assert_eq!(outcome(&body("nms", "2")), Outcome::Applied);
+    assert_eq!(outcome(&body("nms", "1")), Outcome::Duplicate);
+    assert_eq!(outcome(&body("hand", "1")), Outcome::Applied, "of another source");
 }
 
 /// The worlds hold what they are meant to hold; one that lost a kind of event would prove less than it says.

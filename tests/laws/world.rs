@@ -124,7 +124,7 @@ fn what() -> impl Strategy<Value = What> {
         5 => Just(What::Ended),
         1 => Just(What::Acknowledged),
         1 => Just(What::Verified),
-        2 => (-300..3600_i64, 1..3600_i64).prop_map(|(wait, length)| What::Planned(wait / 300 * 300, length)),
+        2 => (-1200..3600_i64, 1..3600_i64).prop_map(|(wait, length)| What::Planned(wait / 300 * 300, length)),
         1 => Just(What::Cancelled),
         2 => (1..12_usize).prop_map(What::Retracted),
         1 => (0..400_u16).prop_map(What::Latency),
@@ -216,7 +216,11 @@ fn line(number: usize, saying: &Saying, with_id: bool) -> String {
 }
 
 pub(crate) fn input(number: usize, saying: &Saying, with_id: bool) -> Input {
-    let line = line(number, saying, with_id);
+    decoded(&line(number, saying, with_id))
+}
+
+/// What a line of NDJSON says.
+pub(crate) fn decoded(line: &str) -> Input {
     let mut decoded = decode(Layout::Lines, line.as_bytes(), &Gate::past("test".into()));
     assert!(decoded.rejected.is_empty(), "{line}: {:?}", decoded.rejected);
     Input::Event(decoded.events.remove(0))
