@@ -98,11 +98,12 @@ impl Promise {
     /// When it will be spent, if nothing changes; `None` when it is, or will not be.
     pub(super) fn spent_at(&self, account: &impl Account, now: Instant) -> Option<Instant> {
         let overspent = self.overspent();
-        let gauge = Gauge { window: self.window.length(), of: &overspent };
-        if self.target.rest() == 0 || gauge.value(account, now) > 0 || !self.burns(account, now) {
+        let gauges = [Gauge { window: self.window.length(), of: &overspent }];
+        if self.target.rest() == 0 || crossing::holds(account, &gauges, now) || !self.burns(account, now) {
             return None;
         }
-        match crossing::next(account, &[gauge], now, true) {
+        // In a window's length all that is in it now has left it.
+        match overspent_from(account, &gauges, now, self.window.length()) {
             Next::At(at) => Some(just_before(at)),
             Next::Look(_) | Next::Never => None,
         }
@@ -148,8 +149,15 @@ impl Promise {
             let deadline = crossing::next(account, &gauges, now, false).deadline();
             return Judgement { wanted: vec![alert], deadline };
         }
-        let next = crossing::next(account, &gauges, now, true);
-        let Next::At(at) = next else { return Judgement { wanted: Vec::new(), deadline: next.deadline() } };
+        let at = match overspent_from(account, &gauges, now, self.horizon) {
+            Next::At(at) => at,
+            // It is not before that instant, so not at risk until so long before it.
+            Next::Look(at) => {
+                let deadline = Some(just_before(at).minus(self.horizon));
+                return Judgement { wanted: Vec::new(), deadline };
+            }
+            Next::Never => return Judgement { wanted: Vec::new(), deadline: None },
+        };
         let spent_at = just_before(at);
         let at_risk_from = spent_at.minus(self.horizon);
         // What is open may be spared before that, or something open no longer be.
@@ -165,6 +173,17 @@ impl Promise {
         let alert = self.alert(AlertName::ErrorBudgetAtRisk, of, starts, Some(spent_at));
         Judgement { wanted: vec![alert], deadline: look }
     }
+}
+
+/// When every gauge comes to be above nothing: looked for at least so far `ahead`, however much changes until then.
+fn overspent_from(account: &impl Account, gauges: &[Gauge<'_>], now: Instant, ahead: Span) -> Next {
+    let mut next = crossing::next(account, gauges, now, true);
+    while let Next::Look(at) = next
+        && just_before(at) <= now.plus(ahead)
+    {
+        next = crossing::next(account, gauges, at, true);
+    }
+    next
 }
 
 /// What a service's budget calls for.

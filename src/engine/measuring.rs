@@ -257,3 +257,22 @@ fn next_change(latency: &Latency, target: LatencyTarget, now: Instant) -> Option
     };
     conditions(target).iter().filter_map(change).chain(latency.next_comes(now)).min()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_value_says_nothing_about_now() {
+        let at = |minutes: i64| Instant::from_micros(minutes * 60_000_000);
+        let limit = MeasurementLimit { metric: "loss".to_owned(), above: true, limit: 2.0, clear: 1.0 };
+        let mut measured = Measured { at: at(10), value: 3.0, out_since: None };
+        measured.judge(Some(&limit), at(10));
+        measured.take((at(5), 0.0), Some(&limit), at(11));
+        assert_eq!((measured.value, measured.out_since), (3.0, Some(at(10))), "an older one");
+        measured.take((at(20), 1.5), Some(&limit), at(20));
+        assert_eq!((measured.value, measured.out_since), (1.5, Some(at(10))), "not yet clear");
+        measured.take((at(30), 1.0), Some(&limit), at(30));
+        assert_eq!((measured.value, measured.out_since), (1.0, None));
+    }
+}
