@@ -13,7 +13,18 @@ pub(super) fn update(
     reason: &Reason,
     effects: &mut Vec<Effect>,
 ) {
-    let mut wanted = wanted(incident);
+    reconcile(firing, wanted(incident), |alert, _| ended(alert, incident, now), (now, reason), effects);
+}
+
+/// Makes what fires agree with what is `wanted`. What fires already keeps since when it holds; `ended` says when one
+/// that is not wanted any more ceased to hold.
+pub(super) fn reconcile(
+    firing: &mut Vec<Alert>,
+    mut wanted: Vec<Alert>,
+    ended: impl Fn(&Alert, &[Alert]) -> Instant,
+    (now, reason): (Instant, &Reason),
+    effects: &mut Vec<Effect>,
+) {
     // The new alert goes out before the old one is taken back: nobody is ever told that nothing is wrong.
     for alert in &mut wanted {
         let known = firing.iter().find(|known| known.key == alert.key);
@@ -26,7 +37,7 @@ pub(super) fn update(
     }
     for alert in firing.drain(..) {
         if wanted.iter().all(|other| other.key != alert.key) {
-            let ended = ended(&alert, incident, now).min(now).max(alert.starts);
+            let ended = ended(&alert, &wanted).min(now).max(alert.starts);
             effects.push(Effect { at: now, reason: reason.clone(), kind: EffectKind::Resolve(alert, ended) });
         }
     }

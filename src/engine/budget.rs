@@ -1,11 +1,12 @@
 //! Error budgets: when one is at risk, spent, or spent too fast, for services and groups, to the microsecond.
 
+use super::alerts;
 use super::crossing::{self, Account, Gauge, Next, just_before};
 use super::groups::Group;
 use super::timeline::{Stand, Timeline};
 use super::watch::Watch;
 use crate::model::alert::{About, Alert, AlertFacts, AlertKey, AlertName, BurnPair, Owner};
-use crate::model::effect::{Effect, EffectKind, Reason};
+use crate::model::effect::{Effect, Reason};
 use crate::model::figures::Lengths;
 use crate::model::level::Ratio;
 use crate::model::target::Maintenance;
@@ -95,6 +96,11 @@ impl Promise {
         move |lengths| -lengths.budget(mode, target).0
     }
 
+    /// How much is lost beyond it at `now`.
+    fn overspent_by(&self, account: &impl Account, now: Instant) -> i128 {
+        Gauge { window: self.window.length(), of: &self.overspent() }.value(account, now)
+    }
+
     /// When it will be spent, if nothing changes; `None` when it is, or will not be.
     pub(super) fn spent_at(&self, account: &impl Account, now: Instant) -> Option<Instant> {
         let overspent = self.overspent();
@@ -131,9 +137,8 @@ impl Promise {
     /// The alert of a budget that is overspent at `now`.
     fn exhausted(&self, account: &impl Account, of: &Owner, now: Instant) -> Alert {
         // It was met exactly a moment ago, unless it was learned only now.
-        let overspent = self.overspent();
         let exact = just_before(now);
-        let just = Gauge { window: self.window.length(), of: &overspent }.value(account, exact) <= 0;
+        let just = self.overspent_by(account, exact) <= 0;
         self.alert(AlertName::ErrorBudgetExhausted, of, if just { exact } else { now }, None)
     }
 
@@ -194,18 +199,13 @@ pub(super) fn of_service(
     before: &[Alert],
     now: Instant,
 ) -> Judgement {
-    match promise {
-        Some(promise) if !(before.is_empty() && account.rests(now)) || promise_broken(&promise, account, now) => {
-            promise.judge(account, of, before, now)
-        }
-        _ => Judgement { wanted: Vec::new(), deadline: None },
+    // A late fact may have spent it though nothing is open.
+    let matters =
+        |promise: &Promise| !(before.is_empty() && account.rests(now)) || promise.overspent_by(account, now) > 0;
+    match promise.filter(matters) {
+        Some(promise) => promise.judge(account, of, before, now),
+        None => Judgement { wanted: Vec::new(), deadline: None },
     }
-}
-
-/// Whether more is lost than the budget, which a late fact may make so though nothing is open.
-fn promise_broken(promise: &Promise, account: &ServiceAccount<'_>, now: Instant) -> bool {
-    let overspent = promise.overspent();
-    Gauge { window: promise.window.length(), of: &overspent }.value(account, now) > 0
 }
 
 /// What a group's budget calls for, when to look again, and how soon other things may matter.
@@ -223,8 +223,7 @@ pub(super) fn of_group(
             BurnPair::ALL.into_iter().for_each(|pair| look.at_pair(pair, &promise, of, before));
         }
         // What is known to begin ahead of now.
-        let ahead = group.next_down_after(now);
-        look.judgement.deadline = look.judgement.deadline.into_iter().chain(ahead).min();
+        group.next_down_after(now).into_iter().for_each(|at| look.again_at(at));
     }
     (look.judgement, look.watch)
 }
@@ -271,8 +270,8 @@ impl<'a> Look<'a> {
         if value <= 0 {
             self.watch.spent_after(left, promise.horizon);
             // Where nothing was lost, a shorter window spends nothing either.
-            let lost = self.group.promised(self.now.minus(gauge.window), self.now).down_gross;
-            if self.down == 0 && lost == 0 {
+            let lost = || self.group.promised(self.now.minus(gauge.window), self.now).down_gross;
+            if self.down == 0 && lost() == 0 {
                 return;
             }
             // What is known to begin has its part in when the budget will be spent.
@@ -342,7 +341,7 @@ impl<'a> Look<'a> {
         if !above(lasts) {
             return None;
         }
-        while over.since(lasts) > Span::from_micros(1) {
+        while over.since(lasts) > Span::TICK {
             let middle = lasts.plus(Span::from_micros(over.since(lasts).as_micros() / 2));
             *(if above(middle) { &mut lasts } else { &mut over }) = middle;
         }
@@ -393,27 +392,18 @@ pub(super) fn update(
     effects: &mut Vec<Effect>,
 ) {
     for alert in &mut wanted {
-        let known = firing.iter().find(|known| known.key == alert.key);
-        if let Some(known) = known {
-            alert.starts = known.starts;
+        if let Some(known) = firing.iter().find(|known| known.key == alert.key) {
             alert.facts.started = known.facts.started;
         }
-        if known != Some(&*alert) {
-            effects.push(Effect { at: now, reason: reason.clone(), kind: EffectKind::Fire(alert.clone()) });
-        }
     }
-    for alert in firing.drain(..) {
-        if wanted.iter().any(|other| other.key == alert.key) {
-            continue;
-        }
+    let ended = |alert: &Alert, wanted: &[Alert]| {
         // What was at risk is spent from the instant at which the last of it was.
         let spent = wanted.iter().find(|other| {
             alert.key.name == AlertName::ErrorBudgetAtRisk && other.key.name == AlertName::ErrorBudgetExhausted
         });
-        let ended = spent.map_or(now, |spent| spent.starts).max(alert.starts);
-        effects.push(Effect { at: now, reason: reason.clone(), kind: EffectKind::Resolve(alert, ended) });
-    }
-    *firing = wanted;
+        spent.map_or(now, |spent| spent.starts)
+    };
+    alerts::reconcile(firing, wanted, ended, (now, reason), effects);
 }
 
 #[cfg(test)]

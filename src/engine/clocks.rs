@@ -7,13 +7,10 @@ use super::incidents::Context;
 use crate::model::incident::{Clock, ClockName, Incident, StageRecord};
 use crate::model::time::{Instant, Span};
 
-/// The smallest step of time.
-const TICK: Span = Span::from_micros(1);
-
 impl Clock {
     /// The first instant at which a clock that still runs is known to be breached.
     pub(super) fn breach_known(&self) -> Instant {
-        self.deadline().plus(TICK)
+        self.deadline().plus(Span::TICK)
     }
 }
 

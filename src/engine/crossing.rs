@@ -10,7 +10,6 @@ use crate::model::time::{Instant, Span};
 /// Pieces looked at before it is left for later: a bound on the work of one event. What lies further ahead is looked
 /// at when its time comes.
 const PIECES_MAX: usize = 64;
-const TICK: Span = Span::from_micros(1);
 
 /// Something with lengths over windows.
 pub(super) trait Account {
@@ -138,7 +137,7 @@ fn after(at: Instant, micros: Option<i128>) -> Instant {
 
 /// The instant just before: at which a limit was met exactly.
 pub(super) const fn just_before(at: Instant) -> Instant {
-    at.minus(TICK)
+    at.minus(Span::TICK)
 }
 
 #[cfg(test)]

@@ -209,7 +209,7 @@ impl Group {
 
     /// What its windows are multiplied by: its users where any service has some, else its services.
     pub(super) fn weight(&self) -> i128 {
-        i128::from(if self.by_users() { self.users } else { self.members })
+        i128::from(self.counted((self.users, self.members)))
     }
 
     /// Whether its services count by their users: when any of them has some.
@@ -217,23 +217,20 @@ impl Group {
         self.users > 0
     }
 
+    /// Of a pair by users and by services, the one that the group counts by.
+    fn counted<T>(&self, (by_users, by_services): (T, T)) -> T {
+        if self.by_users() { by_users } else { by_services }
+    }
+
     /// The lengths over `[from, until)`, by users where any service has some, else by services; and by services.
     fn lengths(&self, from: Instant, until: Instant) -> (Lengths, Lengths) {
         let span = i128::from(until.since(from).as_micros());
-        let area = |curve: Curve| self.curves[curve as usize].integral(from, until);
-        let (since, excluded, unknown, both) =
-            (area(Curve::Since), area(Curve::Excluded), area(Curve::Unknown), area(Curve::Both));
-        let (down, spared) = (area(Curve::Down), area(Curve::Spared));
-        let (degraded, weight) = (area(Curve::Degraded), area(Curve::Weight));
-        let pick = |of: fn((i128, i128)) -> i128, always: i64| Lengths {
-            observed: i128::from(always) * span + of(since),
-            excluded: of(excluded),
-            unknown: of(unknown),
-            blind: of(excluded) + of(unknown) - of(both),
-            down: of(down) - of(spared),
-            down_gross: of(down),
-            degraded: of(degraded),
-            weighted: (of(down) - of(spared)) * i128::from(Ratio::WHOLE) + of(weight),
+        let areas: [(i128, i128); CURVES] = std::array::from_fn(|curve| self.curves[curve].integral(from, until));
+        let pick = |of: fn((i128, i128)) -> i128, always: i64| {
+            let area = |curve: Curve| of(areas[curve as usize]);
+            let lengths = budgeted(i128::from(always) * span, area);
+            let weighted = lengths.down * i128::from(Ratio::WHOLE) + area(Curve::Weight);
+            Lengths { degraded: area(Curve::Degraded), weighted, ..lengths }
         };
         let by_services = pick(|pair| pair.1, self.always.b);
         let by_users = if self.by_users() { pick(|pair| pair.0, self.always.a) } else { by_services };
@@ -246,8 +243,7 @@ impl Group {
             return Figures::default();
         }
         let (lengths, by_services) = self.lengths(from, until);
-        let after = Span::from_micros(1);
-        let (first, last) = (from.plus(after), until.plus(after));
+        let (first, last) = (from.plus(Span::TICK), until.plus(Span::TICK));
         let mut outages = self.starts.sum(from, until).0;
         let mut planned = self.planned.sum(from, until).0;
         for (&(_, unplanned), &count) in self.overruns.range((from, Instant::MIN)..(until, Instant::MIN)) {
@@ -257,6 +253,8 @@ impl Group {
         let (acknowledged, acknowledge_sum) = self.acknowledged.sum(from, until);
         let over = self.over.sum(first, last).0;
         let quantiles = self.lengths.quantiles(from, until);
+        // Without users nobody loses time but those that an outage named.
+        let own = if self.by_users() { lengths.down } else { 0 };
         let tallies = Tallies {
             outages: count(outages),
             planned_outages: count(planned),
@@ -268,55 +266,24 @@ impl Group {
             repairs_within: (self.has_limit && repairs > 0).then(|| count(repairs - over)),
             acknowledged: count(acknowledged),
             acknowledge_sum,
-            user_micros: self.user_micros(from, until),
+            user_micros: own + self.curves[Curve::Lost as usize].integral(from, until).0,
         };
         let weight = self.weight();
         let working = by_services.observed - by_services.blind - by_services.down;
         Figures { lengths, tallies, weight, working, mode }
     }
 
-    fn user_micros(&self, from: Instant, until: Instant) -> i128 {
-        let area = |curve: Curve| self.curves[curve as usize].integral(from, until).0;
-        area(Curve::Down) - area(Curve::Spared) + area(Curve::Lost)
-    }
-
     /// The lengths that a budget is made of over `[from, until)`: by users where any service has some.
     pub(super) fn promised(&self, from: Instant, until: Instant) -> Lengths {
-        let by_users = self.by_users();
-        let area = |curve: Curve| {
-            let (a, b) = self.curves[curve as usize].integral(from, until);
-            if by_users { a } else { b }
-        };
-        let always = i128::from(if by_users { self.always.a } else { self.always.b });
-        let (excluded, unknown, down) = (area(Curve::Excluded), area(Curve::Unknown), area(Curve::Down));
-        Lengths {
-            observed: always * i128::from(until.since(from).as_micros()) + area(Curve::Since),
-            excluded,
-            unknown,
-            blind: excluded + unknown - area(Curve::Both),
-            down: down - area(Curve::Spared),
-            down_gross: down,
-            ..Lengths::default()
-        }
+        let span = i128::from(until.since(from).as_micros());
+        let always = self.counted((self.always.a, self.always.b));
+        budgeted(i128::from(always) * span, |curve| self.counted(self.curves[curve as usize].integral(from, until)))
     }
 
     /// How fast those lengths grow at `at`: by how much in each microsecond.
     pub(super) fn speed(&self, at: Instant) -> Lengths {
-        let height = |curve: Curve| {
-            let (a, b) = self.curves[curve as usize].height(at);
-            if self.by_users() { a } else { b }
-        };
-        let always = if self.by_users() { self.always.a } else { self.always.b };
-        Lengths {
-            observed: i128::from(always) + height(Curve::Since),
-            excluded: height(Curve::Excluded),
-            unknown: height(Curve::Unknown),
-            blind: height(Curve::Excluded) + height(Curve::Unknown) - height(Curve::Both),
-            down: height(Curve::Down) - height(Curve::Spared),
-            down_gross: height(Curve::Down),
-            degraded: 0,
-            weighted: 0,
-        }
+        let always = self.counted((self.always.a, self.always.b));
+        budgeted(i128::from(always), |curve| self.counted(self.curves[curve as usize].height(at)))
     }
 
     /// The first instant after `at` at which more or less is down.
@@ -331,6 +298,20 @@ impl Group {
             .into_iter()
             .filter_map(|curve| self.curves[curve as usize].next_after(at))
             .min()
+    }
+}
+
+/// The lengths that a budget is made of, from what the curves amount to. `always` is of services without a `since`.
+fn budgeted(always: i128, of: impl Fn(Curve) -> i128) -> Lengths {
+    let (excluded, unknown, down) = (of(Curve::Excluded), of(Curve::Unknown), of(Curve::Down));
+    Lengths {
+        observed: always + of(Curve::Since),
+        excluded,
+        unknown,
+        blind: excluded + unknown - of(Curve::Both),
+        down: down - of(Curve::Spared),
+        down_gross: down,
+        ..Lengths::default()
     }
 }
 

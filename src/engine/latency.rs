@@ -4,7 +4,7 @@
 //! window is made of whole slots: of one hour the last 60 minutes, of a day the last 144 pieces of ten minutes, of a
 //! week the last 84 of two hours, beyond that days of UTC; the last of them is the one that is going on.
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, vec_deque};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -53,7 +53,7 @@ pub(super) struct Counted {
 
 /// A window as time goes on: what is counted in it, slot by slot as they leave.
 pub(super) struct Leaving<'a> {
-    slots: std::collections::vec_deque::Iter<'a, SlotCount>,
+    slots: vec_deque::Iter<'a, SlotCount>,
     minutes: i64,
     slots_max: i64,
     pub(super) counted: Counted,
@@ -79,9 +79,9 @@ impl Latency {
             Window::Month | Window::Quarter => 3,
         };
         // A window that ends with a slot does not reach into the next one.
-        let (first, last) = reach(resolution, window.length(), at.minus(Span::from_micros(1)));
+        let (first, last) = reach(resolution, window.length(), at.minus(Span::TICK));
         let ring = &self.rings[resolution];
-        let counted = ring.counted(first, last);
+        let counted = Counted::of(ring.slots(first, last));
         let mut figures = LatencyFigures {
             samples: counted.samples,
             within: counted.samples - counted.bad,
@@ -112,15 +112,13 @@ impl Latency {
     /// What the window of that length is at `at`, that instant included, and becomes later.
     pub(super) fn leaving(&self, resolution: usize, length: Span, at: Instant) -> Leaving<'_> {
         let (first, last) = reach(resolution, length, at);
-        let ring = &self.rings[resolution];
-        let from = ring.counts.partition_point(|count| count.slot < first);
-        let until = ring.counts.partition_point(|count| count.slot <= last);
+        let slots = self.rings[resolution].slots(first, last);
         let minutes = RESOLUTIONS[resolution].0;
         Leaving {
-            slots: ring.counts.range(from..until),
+            counted: Counted::of(slots.clone()),
+            slots,
             minutes,
             slots_max: length.as_micros() / Span::from_mins(minutes).as_micros(),
-            counted: ring.counted(first, last),
         }
     }
 
@@ -163,14 +161,20 @@ impl Ring {
         }
     }
 
-    fn counted(&self, first: u32, last: u32) -> Counted {
-        let mut counted = Counted::default();
+    /// What is counted from the first slot to the last.
+    fn slots(&self, first: u32, last: u32) -> vec_deque::Iter<'_, SlotCount> {
         let from = self.counts.partition_point(|count| count.slot < first);
-        for count in self.counts.range(from..).take_while(|count| count.slot <= last) {
-            counted.samples += u64::from(count.samples);
-            counted.bad += u64::from(count.bad);
-        }
-        counted
+        let until = self.counts.partition_point(|count| count.slot <= last);
+        self.counts.range(from..until)
+    }
+}
+
+impl Counted {
+    fn of<'a>(slots: impl Iterator<Item = &'a SlotCount>) -> Self {
+        slots.fold(Self::default(), |counted, slot| Self {
+            samples: counted.samples + u64::from(slot.samples),
+            bad: counted.bad + u64::from(slot.bad),
+        })
     }
 }
 

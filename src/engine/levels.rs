@@ -92,7 +92,7 @@ fn wait_for(condition: &Condition, segment: &Segment, subject: &Subject<'_>) -> 
         }
         Condition::UserMinutesOver(limit) => until_lost(segment, user_micros(*limit) + 1),
         Condition::UserMinutesAtLeast(limit) => until_lost(segment, user_micros(*limit)),
-        Condition::LongerThan(limit) => Some(until_down(segment, limit.plus(Span::from_micros(1)))),
+        Condition::LongerThan(limit) => Some(until_down(segment, limit.plus(Span::TICK))),
         Condition::LastingAtLeast(limit) => Some(until_down(segment, *limit)),
         // One service lies in one region; incidents of several services count theirs.
         Condition::RegionsAtLeast(limit) => when(*limit <= 1),

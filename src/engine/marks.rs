@@ -12,8 +12,6 @@ use crate::model::event::{Cause, OutageFacts, Severity};
 use crate::model::level::Ratio;
 use crate::model::time::{Instant, Span};
 
-/// The smallest step of time.
-const TICK: Span = Span::from_micros(1);
 /// How much of an event's free text is kept for the page; all of it stays in the journal.
 const DETAIL_CHARS_MAX: usize = 300;
 
@@ -110,7 +108,7 @@ impl Outage {
 
     /// The first instant at which it counts, if it is planned until then.
     pub(super) fn overruns_at(&self) -> Option<Instant> {
-        self.unplanned.filter(|&unplanned| unplanned > self.start).map(|unplanned| unplanned.plus(TICK))
+        self.unplanned.filter(|&unplanned| unplanned > self.start).map(|unplanned| unplanned.plus(Span::TICK))
     }
 
     /// Its parts with their ends: `[from, until)`.

@@ -69,14 +69,17 @@ impl Engine {
         (took, count): (Span, u64),
         effects: &mut Vec<Effect>,
     ) {
-        let target = self.latency_target(place, self.state.now);
+        let target = self.terms(place, self.state.now).latency;
         let within = target.is_none_or(|target| took <= target.limit);
         let samples = self.registry.kept.services[place as usize].samples.get_or_insert_default();
         samples.latency.add(at, took, count, within);
+        if target.is_none() {
+            return;
+        }
         // A good one alarms nobody, unless it is the one that makes them enough to judge the slow ones by.
         let [longest, _] = BurnPair::Steady.windows();
         let slow = !within || samples.latency.leaving(2, longest, self.state.now).counted.bad > 0;
-        if target.is_some() && (slow || !samples.alerts.is_empty()) {
+        if slow || !samples.alerts.is_empty() {
             self.judge_latency(place, effects);
         }
     }
@@ -109,29 +112,19 @@ impl Engine {
 
     /// Holds the last values against the limits in force.
     pub(super) fn judge_measured(&mut self, place: u32, effects: &mut Vec<Effect>) {
-        let limits = self.state.policies.targets(self.state.now).measurements.clone();
+        let limits = &self.state.policies.targets(self.state.now).measurements;
         let Some(samples) = &mut self.registry.kept.services[place as usize].samples else { return };
         for (metric, measured) in &mut samples.measured {
             measured.judge(limits.iter().find(|limit| *limit.metric == **metric), self.state.now);
         }
-        self.judge_samples(place, effects);
         self.judge_latency(place, effects);
-    }
-
-    pub(super) fn latency_target(&self, place: u32, at: Instant) -> Option<LatencyTarget> {
-        let targets = self.state.policies.targets(at);
-        if targets.latency.is_none() && targets.overrides.is_empty() {
-            return None;
-        }
-        let in_group = |name: &str| self.registry.is_in_group(place, name);
-        targets.latency_of(&self.subject(place, &in_group))
     }
 
     /// Looks at the share of good samples as it stands now.
     pub(super) fn judge_latency(&mut self, place: u32, effects: &mut Vec<Effect>) {
         self.judge_samples(place, effects);
         let now = self.state.now;
-        let target = self.latency_target(place, now);
+        let target = self.terms(place, now).latency;
         let Some(samples) = &self.registry.service(place).samples else { return };
         let due = target.and_then(|target| next_change(&samples.latency, target, now));
         self.state.timers.set(TimerOwner::Service(place), Timer::Latency, due);
@@ -139,7 +132,7 @@ impl Engine {
 
     fn judge_samples(&mut self, place: u32, effects: &mut Vec<Effect>) {
         let now = self.state.now;
-        let target = self.latency_target(place, now);
+        let target = self.terms(place, now).latency;
         let limits = &self.state.policies.targets(now).measurements;
         let service = &self.registry.service(place).name;
         let Some(samples) = &self.registry.service(place).samples else { return };

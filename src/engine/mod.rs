@@ -173,12 +173,6 @@ impl Engine {
         self.state.timers.first().map(|(at, _, timer)| (at, timer))
     }
 
-    /// How many deadlines it waits for.
-    #[must_use]
-    pub fn deadlines(&self) -> usize {
-        self.state.timers.len()
-    }
-
     /// What happened since the journal began.
     #[must_use]
     pub const fn counts(&self) -> &Counts {

@@ -3,7 +3,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::model::time::Instant;
+use crate::model::time::{Instant, Span};
 
 /// Points of one block: enough that a late one moves little, few enough that summing them costs little.
 const BLOCK_MAX: usize = 64;
@@ -148,7 +148,7 @@ impl Points {
         if self.blocks.is_empty() {
             return (0, 0);
         }
-        let sums = self.before(at.plus(crate::model::time::Span::from_micros(1)));
+        let sums = self.before(at.plus(Span::TICK));
         (sums.a, sums.b)
     }
 
@@ -176,7 +176,6 @@ impl Points {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::time::Span;
 
     fn at(seconds: i64) -> Instant {
         Instant::from_micros(seconds)

@@ -6,7 +6,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::model::calendar::Calendar;
 use crate::model::level::{LevelRules, Ratio};
 use crate::model::policy::Policy;
-use crate::model::target::{AVAILABILITY, REPAIR, RESPONSE, Subject, Targets, Value};
+use crate::model::target::{AVAILABILITY, LatencyTarget, Maintenance, REPAIR, RESPONSE, Subject, Targets, Value};
 use crate::model::time::{Instant, Span};
 
 /// All that was decided.
@@ -30,12 +30,14 @@ struct Version {
     general: Terms,
 }
 
-/// The numbers of the targets that the engine works by, for one service.
+/// What of the targets the engine works by, for one service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Terms {
     pub(super) availability: Option<Ratio>,
     pub(super) response: Option<Span>,
     pub(super) repair: Option<Span>,
+    pub(super) maintenance: Maintenance,
+    pub(super) latency: Option<LatencyTarget>,
 }
 
 impl Policies {
@@ -67,11 +69,6 @@ impl Policies {
         &self.version(at).targets
     }
 
-    /// Every version of the targets, with the instant from which it is promised.
-    pub(super) fn versions(&self) -> impl Iterator<Item = (Instant, &Targets)> {
-        self.versions.iter().map(|version| (version.from, &version.targets))
-    }
-
     /// When other targets come into force next.
     pub(super) fn next_after(&self, at: Instant) -> Option<Instant> {
         self.versions.iter().map(|version| version.from).find(|&from| from > at)
@@ -87,18 +84,12 @@ impl Policies {
 impl Terms {
     /// A service's terms.
     fn read(targets: &Targets, subject: &Subject<'_>) -> Self {
-        let ratio = |value: Option<Value>| match value {
-            Some(Value::Ratio(ratio)) => Some(ratio),
-            _ => None,
-        };
-        let limit = |value: Option<Value>| match value {
-            Some(Value::Limit(limit)) => Some(limit),
-            _ => None,
-        };
         Self {
-            availability: ratio(targets.of(AVAILABILITY, subject)),
-            response: limit(targets.of(RESPONSE, subject)),
-            repair: limit(targets.of(REPAIR, subject)),
+            availability: targets.of(AVAILABILITY, subject).and_then(Value::ratio),
+            response: targets.of(RESPONSE, subject).and_then(Value::limit),
+            repair: targets.of(REPAIR, subject).and_then(Value::limit),
+            maintenance: targets.maintenance_of(subject),
+            latency: targets.latency_of(subject),
         }
     }
 }

@@ -14,9 +14,9 @@ use crate::model::alert::Alert;
 use crate::model::calendar::{Calendar, Range};
 use crate::model::figures::{Figures, LatencyFigures, State, Tallies};
 use crate::model::incident::Incident;
-use crate::model::level::{LevelRules, Ratio};
+use crate::model::level::Ratio;
 use crate::model::service::ServiceName;
-use crate::model::target::{AVAILABILITY, LatencyTarget, Maintenance, Targets, Value};
+use crate::model::target::{AVAILABILITY, Maintenance, Targets, Value};
 use crate::model::time::{Instant, Window};
 
 /// A service as it can be read.
@@ -94,21 +94,10 @@ impl Engine {
         of_services.chain(of_samples).chain(self.state.groups.iter().flat_map(|group| &group.alerts))
     }
 
-    /// The rules that give an incident its level.
-    #[must_use]
-    pub const fn levels(&self) -> &LevelRules {
-        &self.state.policies.levels
-    }
-
     /// The targets promised at `at`; before the first ones, those.
     #[must_use]
     pub fn targets(&self, at: Instant) -> &Targets {
         self.state.policies.targets(at)
-    }
-
-    /// Every version of the targets that was promised, with the instant from which on.
-    pub fn versions(&self) -> impl Iterator<Item = (Instant, &Targets)> {
-        self.state.policies.versions()
     }
 
     /// The calendar of the network's zone.
@@ -197,12 +186,6 @@ impl<'a> ServiceView<'a> {
         self.figures_within(Range { from: at.minus(window.length()), until: at }, at)
     }
 
-    /// Its figures over the period, as it stands at `at`, under the targets promised then.
-    #[must_use]
-    pub fn period(&self, range: Range, at: Instant) -> PeriodFigures {
-        self.period_under(range, at, at)
-    }
-
     /// Its figures over the period, as it stands at `at`, under the targets promised at `under`.
     #[must_use]
     pub fn period_under(&self, range: Range, at: Instant, under: Instant) -> PeriodFigures {
@@ -218,7 +201,6 @@ impl<'a> ServiceView<'a> {
             return Figures::default();
         }
         let terms = self.terms(under);
-        let mode = self.maintenance(under);
         let (lengths, user_micros) = self.with_timeline(|timeline| match timeline {
             Some(timeline) => timeline.lengths(from, until),
             None => Timeline::default().lengths(from, until),
@@ -241,7 +223,7 @@ impl<'a> ServiceView<'a> {
             }
         }
         let working = lengths.observed - lengths.blind - lengths.down;
-        Figures { lengths, tallies, weight: 1, working, mode }
+        Figures { lengths, tallies, weight: 1, working, mode: terms.maintenance }
     }
 
     /// Reads its timeline; a service without a history has one only when something lies around it.
@@ -287,15 +269,7 @@ impl<'a> ServiceView<'a> {
     /// How its promise counts maintenance at `at`.
     #[must_use]
     pub fn maintenance(&self, at: Instant) -> Maintenance {
-        let registry = &self.engine.registry;
-        let in_group = |name: &str| registry.is_in_group(self.place, name);
-        self.engine.targets(at).maintenance_of(&self.engine.subject(self.place, &in_group))
-    }
-
-    /// What is promised about its latency at `at`.
-    #[must_use]
-    pub fn latency_target(&self, at: Instant) -> Option<LatencyTarget> {
-        self.engine.latency_target(self.place, at)
+        self.terms(at).maintenance
     }
 
     /// Its samples of latency in the window that ends at `at`; absent when it was never measured.
@@ -341,12 +315,6 @@ impl<'a> GroupView<'a> {
         self.figures_within(Range { from: at.minus(window.length()), until: at }, at)
     }
 
-    /// Its figures over the period, as it stands at `at`, under the targets promised then.
-    #[must_use]
-    pub fn period(&self, range: Range, at: Instant) -> PeriodFigures {
-        self.period_under(range, at, at)
-    }
-
     /// Its figures over the period, as it stands at `at`, under the targets promised at `under`.
     #[must_use]
     pub fn period_under(&self, range: Range, at: Instant, under: Instant) -> PeriodFigures {
@@ -376,10 +344,7 @@ impl<'a> GroupView<'a> {
     /// The availability that it is promised at `at`.
     #[must_use]
     pub fn target(&self, at: Instant) -> Option<Ratio> {
-        match self.engine.targets(at).of_group(AVAILABILITY, self.name) {
-            Some(Value::Ratio(ratio)) => Some(ratio),
-            _ => None,
-        }
+        self.engine.targets(at).of_group(AVAILABILITY, self.name).and_then(Value::ratio)
     }
 }
 

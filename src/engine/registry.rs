@@ -126,17 +126,9 @@ impl Registry {
     /// Puts together what follows from the catalogue as a whole.
     fn relate(&mut self) {
         let services = &self.kept.services;
-        let lists = &self.kept.parent_lists;
-        let parents = |service: &Service| {
-            let (one, list) = match service.parents {
-                Parents::None => (None, None),
-                Parents::One(parent) => (Some(parent), None),
-                Parents::Listed(list) => (None, lists.get(list)),
-            };
-            one.into_iter().chain(list.into_iter().flatten().flatten().copied())
-        };
+        let parents = |place: u32| self.parents_of(place).flatten().copied();
         let mut starts = vec![0_u32; services.len() + 1];
-        for parent in services.iter().flat_map(parents) {
+        for parent in (0..index(services.len())).flat_map(parents) {
             starts[parent as usize + 1] += 1;
         }
         for place in 1..starts.len() {
@@ -144,9 +136,9 @@ impl Registry {
         }
         let mut next = starts.clone();
         let mut children = vec![0; starts.last().map_or(0, |&count| count as usize)];
-        for (place, service) in services.iter().enumerate() {
-            for parent in parents(service) {
-                children[next[parent as usize] as usize] = index(place);
+        for place in 0..index(services.len()) {
+            for parent in parents(place) {
+                children[next[parent as usize] as usize] = place;
                 next[parent as usize] += 1;
             }
         }
@@ -245,7 +237,7 @@ impl Registry {
         });
         self.enter(place);
         let count = self.starts.last().copied().unwrap_or(0);
-        self.starts.resize(kept_len(&self.kept) + 1, count);
+        self.starts.resize(self.len() + 1, count);
         place
     }
 
@@ -383,10 +375,6 @@ impl Service {
     pub(super) const fn users(&self) -> Option<u64> {
         if self.users == NO_USERS { None } else { Some(self.users) }
     }
-}
-
-fn kept_len(kept: &Kept) -> usize {
-    kept.services.len()
 }
 
 fn hash_of(name: &str) -> u64 {

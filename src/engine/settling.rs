@@ -38,9 +38,9 @@ impl Engine {
         }
         self.grow_groups();
         for place in 0..index(self.registry.len()) {
-            let around = self.around(place);
             let mut live = false;
             if let Some(mut history) = self.take_history(place) {
+                let around = self.around(place);
                 history.judge_planned(Instant::MIN, &around);
                 history.rebuild(Instant::MIN, &around, self.state.now);
                 live = history.incidents.iter().any(|tracked| tracked.incident.is_live());
@@ -120,11 +120,9 @@ impl Engine {
     /// The service's terms at an instant.
     pub(super) fn terms(&self, place: u32, at: Instant) -> Terms {
         let in_group = |group: &str| self.registry.is_in_group(place, group);
-        self.state.policies.terms(at, &self.subject(place, &in_group))
-    }
-
-    pub(super) fn subject<'a>(&'a self, place: u32, in_group: &'a dyn Fn(&str) -> bool) -> Subject<'a> {
-        Subject { service: self.registry.service(place).name.as_str(), tier: self.registry.tier(place), in_group }
+        let service = self.registry.service(place).name.as_str();
+        let subject = Subject { service, tier: self.registry.tier(place), in_group: &in_group };
+        self.state.policies.terms(at, &subject)
     }
 
     fn share(&self, place: u32) -> Share {
@@ -225,7 +223,7 @@ impl Engine {
     pub(super) fn judge_service(&mut self, place: u32, effects: &mut Vec<Effect>) {
         let Some(mut history) = self.take_history(place) else { return };
         let watched = self.state.policies.targets(self.state.now).watch_services;
-        let promise = self.promise_of(place, self.state.now).filter(|_| watched);
+        let promise = if watched { self.promise_of(place, self.state.now) } else { None };
         let service = self.registry.service(place);
         let account = ServiceAccount { timeline: &history.timeline, since: service.since };
         let owner = Owner::Service(service.name.clone());
@@ -239,18 +237,14 @@ impl Engine {
 
     /// What a service is promised at `at`, as a budget.
     pub(super) fn promise_of(&self, place: u32, at: Instant) -> Option<Promise> {
-        let in_group = |name: &str| self.registry.is_in_group(place, name);
-        let mode = self.state.policies.targets(at).maintenance_of(&self.subject(place, &in_group));
-        self.promise(self.terms(place, at).availability, mode)
+        let terms = self.terms(place, at);
+        self.promise(terms.availability, terms.maintenance)
     }
 
     /// What a group is promised at `at`, as a budget.
     pub(super) fn promise_of_group(&self, group: &str, at: Instant) -> Option<Promise> {
         let targets = self.state.policies.targets(at);
-        let target = match targets.of_group(AVAILABILITY, group) {
-            Some(Value::Ratio(target)) => Some(target),
-            _ => None,
-        };
+        let target = targets.of_group(AVAILABILITY, group).and_then(Value::ratio);
         self.promise(target, targets.maintenance_of_group(group))
     }
 
@@ -262,7 +256,7 @@ impl Engine {
 
     /// Has a group's error budget looked at as soon as what happens at this instant is complete.
     fn touch(&mut self, group: u32) {
-        let soon = self.state.now.plus(Span::from_micros(1));
+        let soon = self.state.now.plus(Span::TICK);
         let state = &mut self.state.groups[group as usize];
         if !state.watched {
             return;
@@ -282,7 +276,7 @@ impl Engine {
         let now = self.state.now;
         let name = self.registry.group_names()[place as usize].to_string();
         let targets = self.state.policies.targets(now);
-        let promise = self.promise_of_group(&name, now).filter(|_| targets.names_group(&name));
+        let promise = if targets.names_group(&name) { self.promise_of_group(&name, now) } else { None };
         let owner = Owner::Group(name);
         let group = &mut self.state.groups[place as usize];
         let mut alerts = std::mem::take(&mut group.alerts);

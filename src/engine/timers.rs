@@ -89,9 +89,4 @@ impl Timers {
     pub(super) fn first(&self) -> Option<(Instant, Owner, Timer)> {
         self.due.first().copied()
     }
-
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.due.len()
-    }
 }

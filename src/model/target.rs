@@ -39,6 +39,24 @@ pub enum Value {
 }
 
 impl Value {
+    /// The ratio, if it is one.
+    #[must_use]
+    pub const fn ratio(self) -> Option<Ratio> {
+        match self {
+            Self::Ratio(ratio) => Some(ratio),
+            Self::Limit(_) | Self::Count(_) => None,
+        }
+    }
+
+    /// The limit, if it is one.
+    #[must_use]
+    pub const fn limit(self) -> Option<Span> {
+        match self {
+            Self::Limit(limit) => Some(limit),
+            Self::Ratio(_) | Self::Count(_) => None,
+        }
+    }
+
     /// The value in base units: a ratio, seconds, or a count.
     #[must_use]
     pub fn base(self) -> f64 {

@@ -112,6 +112,8 @@ impl fmt::Display for Instant {
 impl Span {
     /// No time at all.
     pub const ZERO: Self = Self(0);
+    /// The smallest step of time.
+    pub const TICK: Self = Self(1);
 
     /// A span of `micros` microseconds.
     #[must_use]

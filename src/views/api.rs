@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::json::{self, Asked, Promised};
 use crate::clock::Clock;
 use crate::engine::{Engine, GroupView, ServiceView};
+use crate::model::figures::State as ServiceState;
 use crate::model::incident::Incident;
 use crate::model::level::Level;
 use crate::model::time::Instant;
@@ -197,10 +198,14 @@ pub async fn services(
     query: Result<Query<ServiceQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Query(query) = query.map_err(|error| bad(error.body_text()))?;
-    let state = query.state.as_deref();
-    if state.is_some_and(|state| !STATES.contains(&state)) {
-        return Err(bad(format!("state: {:?} is none of {}", state.unwrap_or(""), STATES.join(", "))));
-    }
+    let named = |name: &str| ServiceState::ALL.into_iter().find(|state| state.name() == name);
+    let state = match query.state.as_deref().map(|name| named(name).ok_or(name)).transpose() {
+        Ok(state) => state,
+        Err(name) => {
+            let names = ServiceState::ALL.map(ServiceState::name).join(", ");
+            return Err(bad(format!("state: {name:?} is none of {names}")));
+        }
+    };
     let limit = query.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
     let engine = reading.engine();
     let at = reading.at(&engine);
@@ -209,7 +214,7 @@ pub async fn services(
         .filter(|view| {
             query.after.as_deref().is_none_or(|after| view.name().as_str() > after)
                 && query.group.as_ref().is_none_or(|group| view.is_in(group))
-                && state.is_none_or(|state| view.state(at).name() == state)
+                && state.is_none_or(|state| view.state(at) == state)
         })
         .collect();
     let more = found.len() > limit;
@@ -223,9 +228,6 @@ pub async fn services(
     let page: Vec<Value> = found.into_iter().map(|view| json::service(&engine, view, &Asked::at(at))).collect();
     Ok(Json(json!({ "services": page, "next": next })))
 }
-
-/// What `state` may be asked for.
-const STATES: [&str; 5] = ["up", "degraded", "down", "maintenance", "unknown"];
 
 /// What a list of incidents is asked for.
 #[derive(Debug, Default, Deserialize)]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value, json};
 
 use crate::engine::{Engine, GroupView, PeriodFigures, ServiceView};
-use crate::model::alert::Alert;
+use crate::model::alert::{Alert, AlertKey};
 use crate::model::calendar::{Range, Unit};
 use crate::model::figures::{Figures, LatencyFigures};
 use crate::model::incident::{Incident, Status};
@@ -264,15 +264,19 @@ pub fn incident(incident: &Incident, at: Instant) -> Value {
     })
 }
 
+/// An alert's labels.
+#[must_use]
+pub fn labels(key: &AlertKey) -> Map<String, Value> {
+    key.labels().into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
+}
+
 /// A change of an alert at `at`: that it fires, or with `ended` that it is over.
 #[must_use]
 pub fn alert(alert: &Alert, at: Instant, ended: Option<Instant>) -> Value {
-    let labels: Map<String, Value> =
-        alert.key.labels().into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect();
     json!({
         "at": at.to_string(),
         "status": if ended.is_some() { "resolved" } else { "firing" },
-        "labels": labels,
+        "labels": labels(&alert.key),
         "annotations": {
             "started": alert.facts.started.to_string(),
             "users": alert.facts.incident.as_ref().and_then(|facts| facts.users).map(|users| users.to_string()),

@@ -1,6 +1,6 @@
 //! What `fournines backtest` prints, for people and as JSON.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Comparison;
 use super::alerts::{self, Count, Episode, Kind};
@@ -10,6 +10,7 @@ use crate::cli::table::{budget_percent, list, or_dash, percent, standing, table,
 use crate::model::calendar::Calendar;
 use crate::model::level::Ratio;
 use crate::model::time::{Instant, Span};
+use crate::views::json::labels;
 
 /// Rows of one table, unless all are wanted.
 const ROWS_MAX: usize = 50;
@@ -199,18 +200,11 @@ fn alert_object(difference: &alerts::Difference) -> Value {
 }
 
 fn episode_object(episode: &Episode) -> Value {
-    let labels: Map<String, Value> = episode
-        .alert
-        .key
-        .labels()
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), Value::String(value)))
-        .collect();
     json!({
         "fired": episode.fired.to_string(),
         "starts": episode.alert.starts.to_string(),
         "ends": episode.ended.map(|ended| ended.to_string()),
-        "labels": labels,
+        "labels": labels(&episode.alert.key),
         "because": episode.alert.facts.because,
     })
 }

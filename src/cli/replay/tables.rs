@@ -95,7 +95,7 @@ impl Answer<'_> {
         let row = |change: &Change| {
             let holds = change.ended.unwrap_or(change.alert.starts);
             // What holds beyond a limit is known one microsecond after it.
-            let late = change.at.since(holds) > Span::from_micros(1);
+            let late = change.at.since(holds) > Span::TICK;
             let known = if late { calendar.local(change.at).to_string() } else { String::new() };
             let key = &change.alert.key;
             vec![
