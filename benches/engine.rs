@@ -276,7 +276,7 @@ fn sketch() {
     let spans: Vec<Span> = samples.iter().map(|ms| Span::from_micros((ms * 1e3) as i64)).collect();
     let (took, latency) = timed(|| {
         let mut latency = fournines::engine::Latency::default();
-        spans.iter().for_each(|&took| latency.add(start(), took, 1, true));
+        spans.iter().for_each(|&took| latency.add(start(), took, 1, true, start()));
         latency
     });
     let found = latency.figures(Window::Hour, start().plus(Span::from_secs(1))).p95.unwrap().as_secs_f64() * 1e3;

@@ -474,3 +474,13 @@ fn a_rise_that_is_learned_of_late_is_dated_by_when_its_rule_came_to_hold() {
     let last = day.incident().levels.last().unwrap().clone();
     assert_eq!((last.level, last.at), (Level::Second, at("10:30")));
 }
+
+#[test]
+fn a_restoration_may_be_confirmed_at_the_instant_at_which_it_took_place() {
+    let mut day = Day::new();
+    day.say("10:00", "outage.started", "");
+    day.say("10:05", "outage.ended", "");
+    day.say("10:05", "repair.verified", r#","by":"wang""#);
+    assert_eq!(day.incident().verified, Some(at("10:05")));
+    assert!(!day.incident().is_live());
+}

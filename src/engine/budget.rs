@@ -224,6 +224,8 @@ pub(super) fn of_group(
         }
         // What is known to begin ahead of now.
         group.next_down_after(now).into_iter().for_each(|at| look.again_at(at));
+        // What it spends may matter so long before, with what else begins until then.
+        group.next_after(now).into_iter().for_each(|at| look.watch.ends(at.minus(promise.horizon)));
     }
     (look.judgement, look.watch)
 }

@@ -12,8 +12,9 @@ use super::repairs::rank;
 use crate::model::figures::LatencyFigures;
 use crate::model::time::{Instant, Span, Window};
 
-/// The length of a slot in minutes at each resolution, and how many are kept: for the longest window read from it.
-const RESOLUTIONS: [(i64, i64); 4] = [(1, 60), (10, 144), (120, 84), (24 * 60, 90)];
+/// The length of a slot in minutes at each resolution, and how many are kept: for the longest window read from it, and
+/// one more, as a window that ends with a slot still reaches back to its first one when the next has begun.
+const RESOLUTIONS: [(i64, i64); 4] = [(1, 61), (10, 145), (120, 85), (24 * 60, 91)];
 
 /// Samples of one service.
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
@@ -60,12 +61,13 @@ pub(super) struct Leaving<'a> {
 }
 
 impl Latency {
-    /// Counts samples in.
-    pub fn add(&mut self, at: Instant, took: Span, count: u64, within: bool) {
+    /// Counts samples of `at` in, and lets go of what no window can reach any more at `now`.
+    pub fn add(&mut self, at: Instant, took: Span, count: u64, within: bool, now: Instant) {
         let class = class_of(took);
         let samples = u32::try_from(count).unwrap_or(u32::MAX);
         for (ring, (minutes, kept)) in self.rings.iter_mut().zip(RESOLUTIONS) {
-            ring.add(slot_of(at, minutes), u32::try_from(kept).unwrap_or(0), class, (samples, within));
+            let oldest = (slot_of(now, minutes) + 1).saturating_sub(u32::try_from(kept).unwrap_or(0));
+            ring.add(slot_of(at, minutes), oldest, class, (samples, within));
         }
     }
 
@@ -134,16 +136,15 @@ impl Latency {
 }
 
 impl Ring {
-    fn add(&mut self, slot: u32, kept: u32, class: u16, (samples, within): (u32, bool)) {
-        let newest = self.counts.back().map_or(slot, |count| count.slot.max(slot));
-        if slot + kept <= newest {
-            return;
-        }
-        while self.counts.front().is_some_and(|count| count.slot + kept <= newest) {
+    fn add(&mut self, slot: u32, oldest: u32, class: u16, (samples, within): (u32, bool)) {
+        while self.counts.front().is_some_and(|count| count.slot < oldest) {
             self.counts.pop_front();
         }
-        while self.classes.front().is_some_and(|count| count.slot + kept <= newest) {
+        while self.classes.front().is_some_and(|count| count.slot < oldest) {
             self.classes.pop_front();
+        }
+        if slot < oldest {
+            return;
         }
         let place = last_place(&self.counts, |count| count.slot < slot);
         if self.counts.get(place).is_none_or(|count| count.slot != slot) {
@@ -264,7 +265,7 @@ mod tests {
         let mut latency = Latency::default();
         let ms = Span::from_millis;
         for n in 0..7200 {
-            latency.add(at(n), ms(10 + n % 100), 1, n % 100 < 90);
+            latency.add(at(n), ms(10 + n % 100), 1, n % 100 < 90, at(n));
         }
         let hour = latency.figures(Window::Hour, at(7200));
         assert_eq!((hour.samples, hour.within), (3600, 3240));
@@ -273,7 +274,7 @@ mod tests {
         assert_eq!(latency.figures(Window::Hour, at(7201)).samples, 3540);
         assert_eq!(latency.figures(Window::Day, at(7200)).samples, 7200);
         // Too old for minutes, but not for days.
-        latency.add(at(0), ms(10), 5, true);
+        latency.add(at(0), ms(10), 5, true, at(7200));
         assert_eq!(latency.figures(Window::Hour, at(7200)).samples, 3600);
         assert_eq!(latency.figures(Window::Month, at(7200)).samples, 7205);
         assert_eq!(latency.figures(Window::Hour, at(86_400)), LatencyFigures::default());

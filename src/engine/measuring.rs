@@ -72,7 +72,7 @@ impl Engine {
         let target = self.terms(place, self.state.now).latency;
         let within = target.is_none_or(|target| took <= target.limit);
         let samples = self.registry.kept.services[place as usize].samples.get_or_insert_default();
-        samples.latency.add(at, took, count, within);
+        samples.latency.add(at, took, count, within, self.state.now);
         if target.is_none() {
             return;
         }

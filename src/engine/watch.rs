@@ -24,8 +24,9 @@ pub(super) struct Watch {
     down: i128,
     /// The sum of each change of that times its instant.
     down_at: i128,
-    /// Something ended since: the line holds for the shortest window only.
-    ended: bool,
+    /// The line holds no longer: from here on something that was known already, but lay ahead, may have its part; or
+    /// something ended, for which it holds for the shortest window only.
+    until: Option<Instant>,
     /// Something fires, and ends sooner when less was lost than was known.
     fires: bool,
     /// Something is so near that every change needs a look.
@@ -35,7 +36,7 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new(since: Instant, down: i128) -> Self {
         let down_at = down * i128::from(since.as_micros());
-        Self { since, left: None, left_fast: None, down, down_at, ended: false, fires: false, near: false }
+        Self { since, left: None, left_fast: None, down, down_at, until: None, fires: false, near: false }
     }
 
     /// The budget is spent when so much more is lost; it is at risk so long before.
@@ -51,6 +52,11 @@ impl Watch {
     /// Something fires.
     pub(super) fn fires(&mut self, fires: bool) {
         self.fires |= fires;
+    }
+
+    /// From that instant on it does not hold.
+    pub(super) fn ends(&mut self, at: Instant) {
+        self.until = Some(self.until.map_or(at, |until| until.min(at)));
     }
 
     /// Every change needs a look from now on.
@@ -73,7 +79,7 @@ impl Watch {
                 self.near |= self.fires;
                 return;
             }
-            self.ended = true;
+            self.ends(self.since.plus(SHORTEST));
         }
         self.down += weight;
         self.down_at += weight * i128::from(at.as_micros());
@@ -90,7 +96,6 @@ impl Watch {
         };
         let spent = self.left.and_then(|(left, ahead)| Some(met(left)?.minus(ahead)));
         let fast = self.left_fast.and_then(met);
-        let holds_until = self.ended.then(|| self.since.plus(SHORTEST));
-        spent.into_iter().chain(fast).chain(holds_until).min()
+        spent.into_iter().chain(fast).chain(self.until).min()
     }
 }

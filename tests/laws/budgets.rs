@@ -198,7 +198,7 @@ pub(crate) const DAYS: i64 = 5 * 86_400;
 pub(crate) struct Trouble {
     first: usize,
     count: usize,
-    pub(crate) from: i64,
+    from: i64,
     until: i64,
     planned: bool,
     /// How much later each end is told; starts are told at once.
@@ -219,6 +219,11 @@ fn trouble() -> impl Strategy<Value = Trouble> {
             lag,
         },
     )
+}
+
+/// One that is told at once, but for its end that is told so much later.
+pub(crate) fn ended_late(first: usize, count: usize, from: i64, until: i64, lag: i64) -> Trouble {
+    Trouble { first, count, from, until, planned: false, lag }
 }
 
 pub(crate) fn troubles() -> impl Strategy<Value = Vec<Trouble>> {
@@ -296,9 +301,9 @@ pub(crate) struct Sampled {
 
 pub(crate) fn sampled() -> impl Strategy<Value = Vec<Sampled>> {
     let when =
-        prop_oneof![2 => 0..DAYS, 3 => DAYS / 2..DAYS / 2 + 4000, 1 => (0..DAYS / 7200).prop_map(|n| n * 7200)];
+        prop_oneof![2 => 0..DAYS, 3 => DAYS / 2..DAYS / 2 + 4000, 1 => (1..DAYS / 7200).prop_map(|n| n * 7200)];
     let count = prop_oneof![1 => Just(1_u64), 2 => 1..24_u64, 2 => 1..300_u64];
-    let lag = prop_oneof![4 => Just(0_i64), 1 => 0..7200_i64];
+    let lag = prop_oneof![4 => Just(0_i64), 1 => 0..7200_i64, 1 => -7200..0_i64];
     let one = (when, count, prop::bool::weighted(0.3), lag).prop_map(|(at, count, slow, lag)| Sampled {
         at,
         count,
@@ -331,7 +336,7 @@ pub(crate) fn latency_called_for(told: &[&Sampled], now: Instant) -> BTreeSet<Na
     let beyond = |minutes: i64, window: Span, tenths: u64| {
         let slot = |at: Instant| at.as_micros().div_euclid(minutes * 60 * SECOND);
         let slots = window.as_micros() / (minutes * 60 * SECOND);
-        let inside = told.iter().filter(|one| slot(at(one.at)) > slot(now) - slots);
+        let inside = told.iter().filter(|one| (slot(now) - slots + 1..=slot(now)).contains(&slot(at(one.at))));
         let (all, slow) =
             inside.fold((0, 0), |(all, slow), one| (all + one.count, slow + if one.slow { one.count } else { 0 }));
         all >= 20 && slow * 100 > tenths * all

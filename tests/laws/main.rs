@@ -10,8 +10,8 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 
 use budgets::{
-    DAYS, Firing, Sampled, budgets, edges, edges_of_large, firing, is_whole, large, latency_called_for,
-    latency_firing, promising_latency, sampled, told, troubles,
+    DAYS, Firing, Sampled, Trouble, budgets, edges, edges_of_large, ended_late, firing, is_whole, large,
+    latency_called_for, latency_firing, promising_latency, sampled, told, troubles,
 };
 use fournines::engine::{Engine, Input};
 use fournines::model::alert::{AlertName, BurnPair, Owner};
@@ -24,6 +24,7 @@ use fournines::model::time::{Instant, Span, Window};
 use oracle::{bitmap, count_group};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use world::{END, GROUPS, HORIZON, SERVICES, Saying, What, arrivals, at, engine, input, run, world};
 
 /// Where two accounts of what was told differ first.
@@ -385,8 +386,9 @@ fn budgets_are_right(
     Ok(())
 }
 
-/// Lets the engine go on to `until` by way of the instants of `looks`, and of each deadline and the microsecond before
-/// it, and checks it at each of them. What fired at the look before goes with it.
+/// Lets the engine go on to `until` by way of the instants of `looks`, and of each deadline and the two microseconds
+/// before it, of which one is no whole second, and checks it at each of them. What fired at the look before goes with
+/// it.
 fn look_often(
     engine: &mut Engine,
     until: Instant,
@@ -397,7 +399,8 @@ fn look_often(
     let mut last = None;
     while engine.now() < until {
         let now = engine.now();
-        let deadline = engine.next_deadline().into_iter().flat_map(|(at, _)| [at.minus(tick), at]);
+        let deadline =
+            engine.next_deadline().into_iter().flat_map(|(at, _)| [at.minus(tick).minus(tick), at.minus(tick), at]);
         let chosen = looks.range(now.plus(tick)..).next().copied();
         let after = is_whole(now).then(|| now.plus(tick));
         let next = deadline.chain(chosen).chain(after).filter(|&at| now < at && at < until).min().unwrap_or(until);
@@ -408,10 +411,42 @@ fn look_often(
     Ok(())
 }
 
-proptest! {
-    // Each look counts every figure anew, so these are tried on a tenth of the worlds.
-    #![proptest_config(ProptestConfig::with_cases((ProptestConfig::default().cases / 10).max(10)))]
+/// Plays a world, and looks at the budgets at those microseconds and wherever something falls due.
+fn look_at_budgets(world: &[Saying], looks: &[i64]) -> Result<(), TestCaseError> {
+    let looks = looks.iter().map(|&micros| at(0).plus(Span::from_micros(micros))).collect();
+    let edges = edges(world);
+    let check =
+        |engine: &Engine, last: Option<&Firing>| budgets_are_right(engine, &["all", "bare"], &edges, &[], last);
+    let mut engine = engine();
+    for (received, number) in arrivals(world) {
+        look_often(&mut engine, at(received), &looks, check)?;
+        engine.apply(at(received), &input(number, &world[number], true), &mut Vec::new());
+        check(&engine, None)?;
+    }
+    look_often(&mut engine, at(HORIZON + 2 * 3600), &looks, check)
+}
 
+/// The same for a group that is large enough for burn rates.
+fn look_at_large(
+    troubles: &[Trouble],
+    with_users: bool,
+    window: Window,
+    looks: &[i64],
+) -> Result<(), TestCaseError> {
+    let looks = looks.iter().map(|&micros| at(0).plus(Span::from_micros(micros))).collect();
+    let edges = edges_of_large(troubles, window);
+    let check =
+        |engine: &Engine, last: Option<&Firing>| budgets_are_right(engine, &["all"], &edges, &BurnPair::ALL, last);
+    let mut engine = Engine::new();
+    engine.apply(at(0), &Input::Policy(Box::new(large(with_users, window))), &mut Vec::new());
+    for (received, input) in told(troubles) {
+        look_often(&mut engine, at(received), &looks, check)?;
+        engine.apply(at(received), &input, &mut Vec::new());
+    }
+    look_often(&mut engine, at(DAYS + 4 * 86_400), &looks, check)
+}
+
+proptest! {
     /// Whenever one looks, what fell due is done: no clock, no rise of level and no restoration waits for something
     /// else to happen.
     #[test]
@@ -433,18 +468,7 @@ proptest! {
         world in world(),
         looks in vec(0..HORIZON * 1_000_000, 0..40),
     ) {
-        let looks = looks.into_iter().map(|micros| at(0).plus(Span::from_micros(micros))).collect();
-        let edges = edges(&world);
-        let check = |engine: &Engine, last: Option<&Firing>| {
-            budgets_are_right(engine, &["all", "bare"], &edges, &[], last)
-        };
-        let mut engine = engine();
-        for (received, number) in arrivals(&world) {
-            look_often(&mut engine, at(received), &looks, check)?;
-            engine.apply(at(received), &input(number, &world[number], true), &mut Vec::new());
-            check(&engine, None)?;
-        }
-        look_often(&mut engine, at(HORIZON + 2 * 3600), &looks, check)?;
+        look_at_budgets(&world, &looks)?;
     }
 
     /// So is what fires about the share of good samples.
@@ -472,31 +496,60 @@ proptest! {
     }
 }
 
-proptest! {
-    // Three days of twelve services take a while to count.
-    #![proptest_config(ProptestConfig::with_cases((ProptestConfig::default().cases / 1000).max(3)))]
+/// So is what fires about a large group, how fast its budget is spent among it. Each look counts days anew, so this is
+/// tried on a tenth of the worlds; the macro would take all of them.
+#[test]
+fn burn_rate_alerts_are_what_the_figures_call_for() {
+    let all = ProptestConfig::default();
+    let config = ProptestConfig { cases: (all.cases / 10).max(1), source_file: Some(file!()), ..all };
+    let window = prop_oneof![Just(Window::Hour), Just(Window::Month)];
+    let worlds = (troubles(), any::<bool>(), window, vec(0..DAYS * 1_000_000, 0..60));
+    let found = TestRunner::new(config)
+        .run(&worlds, |(troubles, with_users, window, looks)| look_at_large(&troubles, with_users, window, &looks));
+    assert!(found.is_ok(), "{found:?}");
+}
 
-    /// So is what fires about a large group, how fast its budget is spent among it.
-    #[test]
-    fn burn_rate_alerts_are_what_the_figures_call_for(
-        troubles in troubles(),
-        with_users in any::<bool>(),
-        window in prop_oneof![Just(Window::Hour), Just(Window::Month)],
-        looks in vec(0..DAYS * 1_000_000, 0..60),
-    ) {
-        let looks = looks.into_iter().map(|micros| at(0).plus(Span::from_micros(micros))).collect();
-        let edges = edges_of_large(&troubles, window);
-        let check = |engine: &Engine, last: Option<&Firing>| {
-            budgets_are_right(engine, &["all"], &edges, &BurnPair::ALL, last)
-        };
-        let mut engine = Engine::new();
-        engine.apply(at(0), &Input::Policy(Box::new(large(with_users, window))), &mut Vec::new());
-        for (received, input) in told(&troubles) {
-            look_often(&mut engine, at(received), &looks, check)?;
-            engine.apply(at(received), &input, &mut Vec::new());
-        }
-        look_often(&mut engine, at(DAYS + 4 * 86_400), &looks, check)?;
+/// Worlds in which a look at a budget is easily missed, as what spends it is known before it begins.
+#[test]
+fn budgets_are_looked_at_in_time() {
+    let say = |service, at, what| Saying { service, key: 0, at, what, lag: 0, zone: 0, by_feed: false };
+    let early = |lag: i64, saying: Saying| Saying { lag: -lag, ..saying };
+    let by_feed = |saying: Saying| Saying { by_feed: true, ..saying };
+    let alive = |at| by_feed(say(0, at, What::Updated(None, None)));
+    let down = What::Down(None);
+    let worlds = [
+        // Maintenance lies ahead of what goes down: the group's bound must not count on it before it begins.
+        vec![say(0, 0, What::Planned(2400, 2269)), say(1, 1, down)],
+        // Maintenance begins just when the budget is met: nothing spends it any more.
+        vec![say(0, 5948, What::Planned(3000, 3471)), say(0, 8588, down)],
+        // Maintenance shrinks the window until more is lost than is allowed, before it is over.
+        vec![say(0, 0, down), say(0, 300, What::Planned(0, 601)), say(0, 1093, What::Ended)],
+        // What goes down is told of ahead of time, and silence begins with it.
+        vec![early(11, say(0, 3300, down)), alive(1800)],
+        // A feed is heard again while something is down, of which nothing was known for long.
+        vec![
+            say(0, 7734, down),
+            early(2, by_feed(say(0, 7735, What::Acknowledged))),
+            alive(2707),
+            say(1, 4500, down),
+        ],
+        // What is known to go down before long puts what is down now at risk.
+        vec![say(0, 8373, down), early(28, say(1, 8400, down)), alive(6899)],
+        // Many short outages leave the window while a long one spends what they left.
+        (0..40)
+            .flat_map(|n| [say(0, n * 6, down), say(0, n * 6 + 1, What::Ended)])
+            .chain([say(0, 3500, down)])
+            .collect(),
+    ];
+    for world in worlds {
+        let found = look_at_budgets(&world, &[]);
+        assert!(found.is_ok(), "{found:?} in {world:?}");
     }
+    // An end of long ago is told just after a look, and takes nothing off what was lost within the hour.
+    let troubles =
+        [ended_late(0, 1, 0, 600, 7200), ended_late(1, 9, 7000, 7400, 0), ended_late(1, 4, 7900, 12_000, 0)];
+    let found = look_at_large(&troubles, false, Window::Month, &[]);
+    assert!(found.is_ok(), "{found:?}");
 }
 
 /// A body that comes again is known by its source and key, in an engine that was restarted as well.

@@ -124,7 +124,8 @@ fn what() -> impl Strategy<Value = What> {
         5 => Just(What::Ended),
         1 => Just(What::Acknowledged),
         1 => Just(What::Verified),
-        2 => (-1200..3600_i64, 1..3600_i64).prop_map(|(wait, length)| What::Planned(wait / 300 * 300, length)),
+        2 => (-1200..3600_i64, prop_oneof![1..3600_i64, (1..12_i64).prop_map(|n| n * 300)])
+            .prop_map(|(wait, length)| What::Planned(wait / 300 * 300, length)),
         1 => Just(What::Cancelled),
         2 => (1..12_usize).prop_map(What::Retracted),
         1 => (0..400_u16).prop_map(What::Latency),
