@@ -23,6 +23,7 @@ use crate::engine::{Engine, Input};
 use crate::ingest::decode::{Gate, Layout, decode};
 use crate::ingest::http::{Intake, post_events};
 use crate::journal::{Journal, JournalError, Kind, Stored};
+use crate::model::time::Instant;
 use crate::notify::{self, Alertmanager, Outbox, Wording};
 use crate::pipeline::{self, CheckpointPace, INBOX_MAX, Pipeline, Submission};
 use crate::problem::Problem;
@@ -247,7 +248,15 @@ fn recover(
         interval: settings.storage.checkpoint_interval,
     };
     let known = journal.last_policy()?;
-    let mut pipeline = Pipeline { journal, engine: engine.clone(), clock: clock.clone(), telemetry, outlets, pace };
+    let mut pipeline = Pipeline {
+        journal,
+        engine: engine.clone(),
+        clock: clock.clone(),
+        telemetry,
+        outlets,
+        pace,
+        fold_after: settings.storage.fold_after,
+    };
     let record = to_record(&settings.policy);
     if known.as_deref() != Some(record.as_bytes()) {
         pipeline.adopt(settings.policy.clone(), &record)?;
@@ -276,6 +285,11 @@ pub fn decode_stored(stored: &Stored) -> Result<Vec<Input>, String> {
             let text = std::str::from_utf8(&stored.text).map_err(|error| error.to_string())?;
             let policy = from_record(text).map_err(|error| error.to_string())?;
             Ok(vec![Input::Policy(Box::new(policy))])
+        }
+        Kind::Fold => {
+            let text = std::str::from_utf8(&stored.text).map_err(|error| error.to_string())?;
+            let days: Result<Vec<Instant>, _> = text.lines().map(str::parse).collect();
+            Ok(vec![Input::Fold(days.map_err(|error| error.to_string())?)])
         }
     }
 }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, Stopwatch};
 use crate::engine::{Engine, Input};
 use crate::journal::{Batch, Journal, JournalError, Kind, Outlet, Stored};
+use crate::model::calendar::Unit;
 use crate::model::effect::{Effect, EffectKind};
 use crate::model::event::{Event, Outcome};
 use crate::model::policy::Policy;
@@ -79,6 +80,8 @@ pub struct Pipeline {
     pub outlets: Vec<Box<dyn Outlet>>,
     /// When checkpoints are due.
     pub pace: CheckpointPace,
+    /// How old a day is when it is folded.
+    pub fold_after: Span,
 }
 
 /// Applies one batch. Live, in recovery and in replay alike: this is the law of determinism.
@@ -166,6 +169,7 @@ impl Pipeline {
         let mut group: Vec<Submission> = Vec::with_capacity(GROUP_MAX);
         let mut since_checkpoint = 0;
         let mut next_checkpoint = self.clock.now().plus(self.pace.interval);
+        let mut next_fold = self.clock.now();
         loop {
             self.meet_deadlines();
             if group.is_empty() {
@@ -186,6 +190,11 @@ impl Pipeline {
             }
             let due = since_checkpoint >= self.pace.events || self.clock.now() >= next_checkpoint;
             if due && since_checkpoint > 0 {
+                let now = self.clock.now();
+                if now >= next_fold {
+                    self.fold(now)?;
+                    next_fold = read(&self.engine).calendar().containing(Unit::Day, now).until;
+                }
                 self.checkpoint();
                 since_checkpoint = 0;
             }
@@ -289,6 +298,34 @@ impl Pipeline {
         for outlet in &mut self.outlets {
             outlet.take(effects);
         }
+    }
+
+    /// Folds the days that are old enough, through the journal.
+    fn fold(&mut self, now: Instant) -> Result<(), JournalError> {
+        let days = read(&self.engine).days_over(now.minus(self.fold_after));
+        let Some(last) = days.last() else { return Ok(()) };
+        let text: Vec<String> = days.iter().map(Instant::to_string).collect();
+        let batch = Batch {
+            kind: Kind::Fold,
+            source: "fournines".into(),
+            key: None,
+            events: 0,
+            payload: crate::journal::compress(text.join("\n").as_bytes()),
+        };
+        match self.journal.append(now, [&batch]) {
+            Ok(_) => {}
+            Err(error) if error.is_passing() => {
+                tracing::error!(%error, "days could not be folded; it is tried again tomorrow");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        tracing::info!(until = %last, "what is older is kept by whole days from now on");
+        let (received, input) = (self.journal.received(), Input::Fold(days));
+        let mut effects = Vec::new();
+        apply_batch(&mut write(&self.engine), received, (&batch.source, None), [input], &mut effects, |_, _| {});
+        self.hand_out(&effects);
+        Ok(())
     }
 
     /// Writes a checkpoint. One that fails is no loss: the journal has it all, and the next one is tried in its time.

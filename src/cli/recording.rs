@@ -128,6 +128,8 @@ impl Recording {
                 Input::Policy(policy) if self.at.is_some_and(|at| stored.received > at) => {
                     summary.later = Some(policy);
                 }
+                // Figures of any instant are exact here, and what came too late for the daemon counts.
+                Input::Fold(_) => {}
                 other => inputs.push(other),
             }
         }

@@ -10,6 +10,9 @@ use crate::model::policy::Policy;
 use crate::model::service::ServiceName;
 use crate::model::time::Span;
 
+/// The longest window is 90 days, and the day in which it begins may be longer than others.
+const FOLD_AFTER_MIN: Span = Span::from_hours(92 * 24);
+
 /// Where settings come from, besides the built-in ones.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
@@ -64,6 +67,8 @@ pub struct Storage {
     pub checkpoint_events: u64,
     /// A checkpoint is due after this time.
     pub checkpoint_interval: Span,
+    /// How old a day is when it is folded into its sums.
+    pub fold_after: Span,
 }
 
 /// Whom it tells.
@@ -166,7 +171,11 @@ fn read(reader: &mut Reader, sources: &Sources) -> Result<Settings, Mistakes> {
         path: reader.text("storage.path").unwrap_or_default().into(),
         checkpoint_events: reader.take("storage.checkpoint_events", "a whole number").unwrap_or_default(),
         checkpoint_interval: positive(reader, "storage.checkpoint_interval"),
+        fold_after: positive(reader, "storage.fold_after"),
     };
+    if storage.fold_after < FOLD_AFTER_MIN {
+        reader.wrong("storage.fold_after", "is less than 92d: the longest window reaches back 90 days");
+    }
     if storage.path.as_os_str().is_empty() {
         reader.wrong("storage.path", "say which folder");
     }

@@ -60,6 +60,12 @@ impl Union {
         union
     }
 
+    /// Lets go of what ended before `at`.
+    pub(super) fn forget(&mut self, at: Instant) {
+        let gone = self.0.partition_point(|stretch| stretch.end_or_max() < at);
+        self.0.drain(..gone);
+    }
+
     /// Adds a stretch.
     pub(super) fn insert(&mut self, stretch: Stretch) {
         // All that it touches becomes one.

@@ -20,6 +20,9 @@ impl Engine {
         self.hear(event, effects);
         let id = event.id.as_ref().map_or(Id::NONE, |id| Id::new(&event.source, id));
         let place = if event.drill.is_some() { None } else { event.body.service().map(|name| self.place(name)) };
+        if event.drill.is_none() && self.is_too_old(event, place) {
+            return Outcome::TooOld;
+        }
         if id != Id::NONE {
             let ledger = &mut self.state.ledger;
             let new = if event.body.is_sample() {
@@ -149,7 +152,10 @@ impl Engine {
                     }
                 }
                 Kept::Maintenance => {
-                    let Some(scope) = self.state.maintenance.scope_of(id) else { continue };
+                    let Some((scope, said)) = self.state.maintenance.source_of(id) else { continue };
+                    if self.folded_until().is_some_and(|folded| said < folded) {
+                        continue;
+                    }
                     let (plans, from) = self.state.maintenance.with_retraction(scope, id, retracted);
                     self.excuse(scope, plans, from, effects);
                 }
@@ -161,6 +167,9 @@ impl Engine {
     /// Whoever speaks is alive, whatever is said.
     fn hear(&mut self, event: &Event, effects: &mut Vec<Effect>) {
         let now = self.state.now;
+        if self.folded_until().is_some_and(|folded| event.time < folded) {
+            return;
+        }
         for place in 0..self.state.feeds.len() {
             let listener = &self.state.feeds[place];
             if *listener.feed.source != *event.source {

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use super::folding::{Day, Days, days_after};
 use super::history::Brief;
 use super::incidents::Acknowledged;
+use super::lengths::LengthTable;
 use super::points::{Pair, Points};
-use super::repairs::rank;
-use super::timeline::{Stand, Step};
+use super::timeline::{Stand, Step, Totals};
 use super::watch::Watch;
 use crate::model::alert::Alert;
 use crate::model::figures::{Figures, Lengths, Tallies};
@@ -72,12 +73,22 @@ pub(super) struct Group {
     pub(super) watch: Option<Watch>,
     /// When it will be looked at.
     pub(super) due: Option<Instant>,
+    /// What is folded. Points that come later but lie before its end are points like any other, until the next time.
+    past: Option<Box<Days<GroupDay>>>,
 }
 
-/// Repairs by length in coarse classes, each sorted by end, so that a quantile over any window is exact and looks at
-/// the repairs of one class only.
-#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
-struct LengthTable(BTreeMap<u16, Vec<(Instant, Span)>>);
+/// One day of one group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
+struct GroupDay {
+    /// The integral of each curve: by users, and by services.
+    areas: [(i128, i128); CURVES],
+    starts: i128,
+    planned: i128,
+    /// How many, and their lengths.
+    repairs: (i128, i128),
+    over: i128,
+    acknowledged: (i128, i128),
+}
 
 /// A service's part in a group.
 #[derive(Clone, Copy, Debug)]
@@ -173,11 +184,16 @@ impl Group {
         if outage.start >= share.since {
             self.began(outage, sign);
         }
-        let (Some(end), Some(_)) = (outage.end, outage.unplanned) else { return };
+        if let (Some(end), Some(_)) = (outage.end, outage.unplanned) {
+            self.repair(share, (end, end.since(outage.start)), sign);
+        }
+    }
+
+    /// Adds or takes away a repair: its end, and how long it took.
+    pub(super) fn repair(&mut self, share: &Share, (end, length): (Instant, Span), sign: i64) {
         if end <= share.since {
             return;
         }
-        let length = end.since(outage.start);
         self.repairs.add(end, Pair::new(sign, length.as_micros() * sign));
         if share.repair.is_some_and(|limit| length > limit) {
             self.over.add(end, Pair::new(sign, 0));
@@ -189,13 +205,16 @@ impl Group {
         match outage.unplanned {
             Some(unplanned) if unplanned == outage.start => self.starts.add(outage.start, Pair::new(sign, 0)),
             None => self.planned.add(outage.start, Pair::new(sign, 0)),
-            Some(unplanned) => {
-                let count = self.overruns.entry((outage.start, unplanned)).or_default();
-                *count += sign;
-                if *count == 0 {
-                    self.overruns.remove(&(outage.start, unplanned));
-                }
-            }
+            Some(unplanned) => self.overran((outage.start, unplanned), sign),
+        }
+    }
+
+    /// Adds or takes away an outage that overran its maintenance: when it began, and overran it.
+    pub(super) fn overran(&mut self, when: (Instant, Instant), sign: i64) {
+        let count = self.overruns.entry(when).or_default();
+        *count += sign;
+        if *count == 0 {
+            self.overruns.remove(&when);
         }
     }
 
@@ -205,6 +224,84 @@ impl Group {
             return;
         }
         self.acknowledged.add(at, Pair::new(sign, after.as_micros() * sign));
+    }
+
+    // ---- what is folded ----
+
+    /// Folds what is before the last of `days`.
+    pub(super) fn fold(&mut self, days: &[Instant]) {
+        let Some(&until) = days.last() else { return };
+        let begun = self.curves.iter().chain([&self.starts, &self.planned, &self.acknowledged]);
+        // What ends with a day is a repair of that day.
+        let ended =
+            [&self.repairs, &self.over].into_iter().filter_map(Points::first).map(|at| at.minus(Span::TICK));
+        let first = begun.filter_map(Points::first).chain(ended).min();
+        let Some(first) = first.filter(|&first| first < until) else { return };
+        let mut past = self.past.take().unwrap_or_default();
+        for (from, end) in days_after(days, first) {
+            let day = self.day(from, end);
+            if day != GroupDay::default() {
+                past.of(from).add(&day);
+            }
+        }
+        self.past = Some(past);
+        self.curves.iter_mut().for_each(|curve| curve.flatten(until));
+        for counts in [&mut self.starts, &mut self.planned, &mut self.acknowledged] {
+            counts.forget(until);
+        }
+        for counts in [&mut self.repairs, &mut self.over] {
+            counts.forget(until.plus(Span::TICK));
+        }
+    }
+
+    /// What is not folded yet of a day.
+    fn day(&self, from: Instant, end: Instant) -> GroupDay {
+        let (first, last) = (from.plus(Span::TICK), end.plus(Span::TICK));
+        GroupDay {
+            areas: std::array::from_fn(|curve| self.curves[curve].integral(from, end)),
+            starts: self.starts.sum(from, end).0,
+            planned: self.planned.sum(from, end).0,
+            repairs: self.repairs.sum(first, last),
+            over: self.over.sum(first, last).0,
+            acknowledged: self.acknowledged.sum(from, end),
+        }
+    }
+
+    /// Adds a day of a service that is folded.
+    pub(super) fn lived(&mut self, share: &Share, start: Instant, day: &Day) {
+        let Pair { a, b } = share.pair();
+        let Totals { excluded, unknown, blind, down, down_gross, degraded, weighted, lost } = day.totals;
+        let weight = weighted - i128::from(Ratio::WHOLE) * i128::from(down);
+        let mut folded = GroupDay {
+            starts: i128::from(day.outages),
+            planned: i128::from(day.planned),
+            acknowledged: (i128::from(day.acknowledged), i128::from(day.acknowledge_micros)),
+            ..GroupDay::default()
+        };
+        for (curve, area) in [
+            (Curve::Excluded, i128::from(excluded)),
+            (Curve::Unknown, i128::from(unknown)),
+            (Curve::Both, i128::from(excluded + unknown - blind)),
+            (Curve::Down, i128::from(down_gross)),
+            (Curve::Spared, i128::from(down_gross - down)),
+            (Curve::Degraded, i128::from(degraded)),
+            (Curve::Weight, weight),
+        ] {
+            folded.areas[curve as usize] = (area * i128::from(a), area * i128::from(b));
+        }
+        folded.areas[Curve::Lost as usize] = (lost - i128::from(down) * i128::from(a), 0);
+        self.past.get_or_insert_default().of(start).add(&folded);
+    }
+
+    /// The days that lie in `[from, until)`.
+    fn days(&self, from: Instant, until: Instant) -> &[(Instant, GroupDay)] {
+        self.past.as_ref().map_or(&[], |past| past.within(from, until))
+    }
+
+    /// The integral of a curve over `[from, until)`.
+    fn area(&self, curve: Curve, from: Instant, until: Instant) -> (i128, i128) {
+        let folded = self.days(from, until).iter().map(|(_, day)| day.areas[curve as usize]);
+        folded.fold(self.curves[curve as usize].integral(from, until), plus)
     }
 
     /// What its windows are multiplied by: its users where any service has some, else its services.
@@ -225,7 +322,11 @@ impl Group {
     /// The lengths over `[from, until)`, by users where any service has some, else by services; and by services.
     fn lengths(&self, from: Instant, until: Instant) -> (Lengths, Lengths) {
         let span = i128::from(until.since(from).as_micros());
-        let areas: [(i128, i128); CURVES] = std::array::from_fn(|curve| self.curves[curve].integral(from, until));
+        let folded = self.days(from, until);
+        let areas: [(i128, i128); CURVES] = std::array::from_fn(|curve| {
+            let folded = folded.iter().map(|(_, day)| day.areas[curve]);
+            folded.fold(self.curves[curve].integral(from, until), plus)
+        });
         let pick = |of: fn((i128, i128)) -> i128, always: i64| {
             let area = |curve: Curve| of(areas[curve as usize]);
             let lengths = budgeted(i128::from(always) * span, area);
@@ -249,9 +350,17 @@ impl Group {
         for (&(_, unplanned), &count) in self.overruns.range((from, Instant::MIN)..(until, Instant::MIN)) {
             *(if unplanned < until { &mut outages } else { &mut planned }) += i128::from(count);
         }
-        let (repairs, repair_sum) = self.repairs.sum(first, last);
-        let (acknowledged, acknowledge_sum) = self.acknowledged.sum(from, until);
-        let over = self.over.sum(first, last).0;
+        let mut repaired = self.repairs.sum(first, last);
+        let mut answered = self.acknowledged.sum(from, until);
+        let mut over = self.over.sum(first, last).0;
+        for (_, day) in self.days(from, until) {
+            outages += day.starts;
+            planned += day.planned;
+            repaired = plus(repaired, day.repairs);
+            answered = plus(answered, day.acknowledged);
+            over += day.over;
+        }
+        let ((repairs, repair_sum), (acknowledged, acknowledge_sum)) = (repaired, answered);
         let quantiles = self.lengths.quantiles(from, until);
         // Without users nobody loses time but those that an outage named.
         let own = if self.by_users() { lengths.down } else { 0 };
@@ -266,7 +375,7 @@ impl Group {
             repairs_within: (self.has_limit && repairs > 0).then(|| count(repairs - over)),
             acknowledged: count(acknowledged),
             acknowledge_sum,
-            user_micros: own + self.curves[Curve::Lost as usize].integral(from, until).0,
+            user_micros: own + self.area(Curve::Lost, from, until).0,
         };
         let weight = self.weight();
         let working = by_services.observed - by_services.blind - by_services.down;
@@ -277,7 +386,7 @@ impl Group {
     pub(super) fn promised(&self, from: Instant, until: Instant) -> Lengths {
         let span = i128::from(until.since(from).as_micros());
         let always = self.counted((self.always.a, self.always.b));
-        budgeted(i128::from(always) * span, |curve| self.counted(self.curves[curve as usize].integral(from, until)))
+        budgeted(i128::from(always) * span, |curve| self.counted(self.area(curve, from, until)))
     }
 
     /// How fast those lengths grow at `at`: by how much in each microsecond.
@@ -301,6 +410,21 @@ impl Group {
     }
 }
 
+impl GroupDay {
+    fn add(&mut self, other: &Self) {
+        self.areas.iter_mut().zip(other.areas).for_each(|(area, more)| *area = plus(*area, more));
+        self.starts += other.starts;
+        self.planned += other.planned;
+        self.repairs = plus(self.repairs, other.repairs);
+        self.over += other.over;
+        self.acknowledged = plus(self.acknowledged, other.acknowledged);
+    }
+}
+
+fn plus(one: (i128, i128), other: (i128, i128)) -> (i128, i128) {
+    (one.0 + other.0, one.1 + other.1)
+}
+
 /// The lengths that a budget is made of, from what the curves amount to. `always` is of services without a `since`.
 fn budgeted(always: i128, of: impl Fn(Curve) -> i128) -> Lengths {
     let (excluded, unknown, down) = (of(Curve::Excluded), of(Curve::Unknown), of(Curve::Down));
@@ -313,64 +437,6 @@ fn budgeted(always: i128, of: impl Fn(Curve) -> i128) -> Lengths {
         down_gross: down,
         ..Lengths::default()
     }
-}
-
-impl LengthTable {
-    fn change(&mut self, end: Instant, length: Span, sign: i64) {
-        let class = class_of(length);
-        let list = self.0.entry(class).or_default();
-        let place = list.partition_point(|known| *known < (end, length));
-        if sign > 0 {
-            list.insert(place, (end, length));
-        } else if list.get(place) == Some(&(end, length)) {
-            list.remove(place);
-            if list.is_empty() {
-                self.0.remove(&class);
-            }
-        }
-    }
-
-    /// The median, the 95th percentile and the greatest of the lengths whose end lies in `(from, until]`.
-    fn quantiles(&self, from: Instant, until: Instant) -> Option<(Span, Span, Span)> {
-        let within = |list: &[(Instant, Span)]| {
-            let first = list.partition_point(|&(end, _)| end <= from);
-            let last = list.partition_point(|&(end, _)| end <= until);
-            (first, last.max(first))
-        };
-        let classes: Vec<(&[(Instant, Span)], usize)> = self
-            .0
-            .values()
-            .map(|list| {
-                let (first, last) = within(list);
-                (&list[first..last], last - first)
-            })
-            .filter(|&(_, count)| count > 0)
-            .collect();
-        let count: usize = classes.iter().map(|&(_, count)| count).sum();
-        let at_rank = |mut rank: usize| {
-            let &(list, _) = classes.iter().find(|&&(_, count)| {
-                let here = rank < count;
-                if !here {
-                    rank -= count;
-                }
-                here
-            })?;
-            let mut lengths: Vec<Span> = list.iter().map(|&(_, length)| length).collect();
-            Some(*lengths.select_nth_unstable(rank).1)
-        };
-        if count == 0 {
-            return None;
-        }
-        Some((at_rank(rank(count, 50))?, at_rank(rank(count, 95))?, at_rank(count - 1)?))
-    }
-}
-
-/// Classes eight to each doubling: an hour's has what took 54 to 60 minutes, or so.
-fn class_of(length: Span) -> u16 {
-    let micros = length.as_micros().max(1).unsigned_abs();
-    let doubling = micros.ilog2();
-    let eighth = if doubling >= 3 { (micros >> (doubling - 3)) & 7 } else { 0 };
-    u16::try_from(u64::from(doubling) * 8 + eighth).unwrap_or(u16::MAX)
 }
 
 fn count(sum: i128) -> u64 {

@@ -3,6 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::availability::{Stretch, Union, covering};
+use super::folding::{Day, Days, days_after};
 use super::incidents::Tracked;
 use super::ledger::Id;
 use super::marks::{Marks, Outage, Said};
@@ -11,7 +12,7 @@ use super::timeline::{Around, Timeline};
 use crate::model::alert::Alert;
 use crate::model::event::{About, Severity};
 use crate::model::incident::{IncidentId, Stage, StageRecord};
-use crate::model::time::Instant;
+use crate::model::time::{Instant, Span};
 
 /// What is kept of a service that had an outage.
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
@@ -39,6 +40,19 @@ pub(super) struct History {
     incident_ids: Vec<IncidentId>,
     /// The alerts that fire about its error budget.
     pub(super) budget_alerts: Vec<Alert>,
+    /// What is folded.
+    past: Option<Box<Past>>,
+}
+
+/// What is kept by whole days.
+#[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
+struct Past {
+    /// The end of the last of them. Nothing reaches across it.
+    until: Instant,
+    days: Days<Day>,
+    /// Outages that overran their maintenance in a later day than the one in which they began: when they began, and
+    /// overran it.
+    overran: Vec<(Instant, Instant)>,
 }
 
 /// An outage as the sums of groups know it.
@@ -151,6 +165,7 @@ impl History {
 
     /// Builds all that follows from the outages again, from `cut` on, as things stand at `now`.
     pub(super) fn rebuild(&mut self, cut: Instant, around: &Around, now: Instant) {
+        let cut = cut.max(self.folded_until());
         let first = self.outages.partition_point(|outage| outage.start < cut);
         let tail = &self.outages[first..];
         self.timeline.rebuild(cut, tail, around);
@@ -274,7 +289,108 @@ impl History {
         let last = self.outages.partition_point(|outage| outage.start < until);
         let begun = &self.outages[first..last.max(first)];
         let unplanned = begun.iter().filter(|outage| outage.unplanned.is_some_and(|at| at < until)).count() as u64;
-        (unplanned, begun.len() as u64 - unplanned)
+        let planned = begun.len() as u64 - unplanned;
+        let overran = self.overran().iter().filter(|&&(start, _)| from <= start && start < until);
+        overran.fold((unplanned, planned), |(unplanned, planned), &(_, at)| {
+            if at < until { (unplanned + 1, planned) } else { (unplanned, planned + 1) }
+        })
+    }
+
+    // ---- what is folded ----
+
+    /// The end of what is kept by whole days only; of nothing, the beginning of time.
+    pub(super) fn folded_until(&self) -> Instant {
+        self.past.as_ref().map_or(Instant::MIN, |past| past.until)
+    }
+
+    /// The folded days in `[from, until)`.
+    pub(super) fn days(&self, from: Instant, until: Instant) -> &[(Instant, Day)] {
+        self.past.as_ref().map_or(&[], |past| past.days.within(from, until))
+    }
+
+    /// The folded outages that overran their maintenance in a later day: when they began, and overran it.
+    pub(super) fn overran(&self) -> &[(Instant, Instant)] {
+        self.past.as_ref().map_or(&[], |past| &past.overran)
+    }
+
+    /// When the oldest that is known in full took place.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.marks.first().into_iter().chain(self.timeline.next_after(Instant::MIN)).min()
+    }
+
+    /// Folds what is over by the last of `days` that nothing reaches across; a day that began before `since` counts
+    /// from then on. Returns the ids of the events that are forgotten.
+    pub(super) fn fold(&mut self, days: &[Instant], since: Instant) -> Vec<Id> {
+        let Some(until) = self.foldable(days) else { return Vec::new() };
+        let oldest = self.oldest().into_iter().chain(self.stages.first().map(|mark| mark.record.at)).min();
+        if oldest.is_none_or(|oldest| oldest >= until) {
+            return Vec::new();
+        }
+        let empty = || Box::new(Past { until: Instant::MIN, days: Days::default(), overran: Vec::new() });
+        let mut past = self.past.take().unwrap_or_else(empty);
+        for (from, end) in days_after(days, past.until).take_while(|&(_, end)| end <= until) {
+            let day = self.day(from.max(since), end, &mut past.overran);
+            if day != Day::default() {
+                *past.days.of(from) = day;
+            }
+        }
+        past.until = until;
+        self.past = Some(past);
+        self.forget(until)
+    }
+
+    /// The sums of `[from, end)`.
+    fn day(&self, from: Instant, end: Instant, overran: &mut Vec<(Instant, Instant)>) -> Day {
+        if from >= end {
+            return Day::default();
+        }
+        let mut day = Day { totals: self.timeline.within(from, end), ..Day::default() };
+        for outage in self.outages_within(from, end.minus(Span::TICK)) {
+            match outage.unplanned {
+                Some(unplanned) if unplanned >= end => overran.push((outage.start, unplanned)),
+                Some(_) => day.outages += 1,
+                None => day.planned += 1,
+            }
+        }
+        for (at, after) in self.incidents.iter().filter_map(Tracked::acknowledgement) {
+            if from <= at && at < end {
+                day.acknowledged += 1;
+                day.acknowledge_micros += after.as_micros();
+            }
+        }
+        day
+    }
+
+    /// The last of `days` that nothing reaches across: no outage is open, and no incident may go on.
+    fn foldable(&self, days: &[Instant]) -> Option<Instant> {
+        let mut until = *days.last()?;
+        loop {
+            let spanning = self.incidents.iter().filter(|tracked| {
+                tracked.incident.started < until && tracked.over_by().is_none_or(|over| over >= until)
+            });
+            let whole =
+                spanning.map(|tracked| tracked.incident.started).min().unwrap_or(until).min(self.cut(until));
+            if whole >= until {
+                return Some(until);
+            }
+            until = days[days.partition_point(|&day| day <= whole).checked_sub(1)?];
+        }
+    }
+
+    fn forget(&mut self, until: Instant) -> Vec<Id> {
+        let mut gone = self.marks.forget(until);
+        self.outages.drain(..self.outages.partition_point(|outage| outage.start < until));
+        self.touched.forget(until);
+        self.interrupted.forget(until);
+        self.timeline.forget(until);
+        self.incidents.retain(|tracked| tracked.incident.started >= until);
+        let incidents = &self.incidents;
+        self.incident_ids.retain(|id| incidents.iter().any(|tracked| tracked.incident.id == *id));
+        let reported = self.stages.partition_point(|mark| mark.record.at < until);
+        gone.extend(self.stages.drain(..reported).map(|mark| mark.id));
+        let named = self.stages.iter().filter(|mark| matches!(mark.about, About::Incident(_))).count();
+        self.named = u32::try_from(named).unwrap_or(u32::MAX);
+        gone
     }
 
     /// The next instant after `now` at which what is already known of an interruption takes effect.

@@ -43,6 +43,16 @@ impl Tracked {
         Some((at, at.since(incident.started)))
     }
 
+    /// When all that belongs to it was over, if it is: nothing that begins later can become part of it.
+    pub(super) fn over_by(&self) -> Option<Instant> {
+        let incident = &self.incident;
+        if matches!(incident.status, Status::Merged | Status::Withdrawn) {
+            return Some(incident.started);
+        }
+        let acknowledged = incident.acknowledged.as_ref().map(|stage| stage.at);
+        Some(incident.restored?.max(incident.verified?).max(acknowledged.unwrap_or(Instant::MIN)))
+    }
+
     /// Brings the figures' acknowledgement up to date. Returns what it was and what it is, when they differ.
     fn account(&mut self) -> Option<Accounted> {
         let is = self.acknowledgement();

@@ -121,6 +121,15 @@ impl Ledger {
         concerned
     }
 
+    /// Forgets an event that is folded, and what took it back.
+    pub(super) fn forget(&mut self, id: Id) {
+        let mut gone = vec![id];
+        while let Some(id) = gone.pop().filter(|&id| id != Id::NONE) {
+            self.facts.remove(&id);
+            gone.extend(self.retractions.remove(&id).into_iter().flatten().filter(|&by| by != Id::NONE));
+        }
+    }
+
     /// Whether an event counts nowhere, because a retraction that itself counts names it.
     pub(super) fn is_retracted(&self, id: Id) -> bool {
         !self.retractions.is_empty() && self.retracted_within(id, &mut Vec::new())

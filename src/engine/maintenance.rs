@@ -93,10 +93,16 @@ impl Maintenance {
         self.by_scope.insert(scope, plans);
     }
 
-    /// Whom what `id` said is for.
-    pub(super) fn scope_of(&self, id: Id) -> Option<Scope> {
-        let said = |plans: &Plans| plans.by_key.values().flatten().any(|notice| notice.id == id);
-        self.by_scope.iter().find(|(_, plans)| said(plans)).map(|(&scope, _)| scope)
+    /// Whom what `id` said is for, and the first instant that it is about.
+    pub(super) fn source_of(&self, id: Id) -> Option<(Scope, Instant)> {
+        let said = |plans: &Plans| {
+            let notice = plans.by_key.values().flatten().find(|notice| notice.id == id)?;
+            Some(match notice.plan {
+                Plan::During { from, .. } => from.min(notice.at),
+                Plan::Nothing => notice.at,
+            })
+        };
+        self.by_scope.iter().find_map(|(&scope, plans)| Some((scope, said(plans)?)))
     }
 
     /// When maintenance of exactly this scope excuses what is down.

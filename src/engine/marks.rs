@@ -195,6 +195,22 @@ impl Marks {
         concerned
     }
 
+    /// Lets go of the marks before `at`. Returns the ids of what said them.
+    pub(super) fn forget(&mut self, at: Instant) -> Vec<Id> {
+        let mut gone = Vec::new();
+        self.by_key.retain(|_, marks| {
+            let first = marks.partition_point(|mark| mark.at < at);
+            gone.extend(marks.drain(..first).map(|mark| mark.id));
+            !marks.is_empty()
+        });
+        gone
+    }
+
+    /// When the first mark was.
+    pub(super) fn first(&self) -> Option<Instant> {
+        self.by_key.values().filter_map(|marks| marks.first()).map(|mark| mark.at).min()
+    }
+
     /// The outages of `key` that begin at or after `from`, which must be an instant at which none is open.
     pub(super) fn outages(&self, key: &str, from: Instant) -> Vec<Outage> {
         let Some(marks) = self.by_key.get(key) else { return Vec::new() };

@@ -25,11 +25,13 @@ mod counts;
 mod crossing;
 mod facts;
 mod feeds;
+mod folding;
 mod groups;
 mod history;
 mod incidents;
 mod latency;
 mod ledger;
+mod lengths;
 mod levels;
 mod maintenance;
 mod marks;
@@ -72,6 +74,8 @@ pub enum Input {
     Event(Event),
     /// People decided something else: catalogue, targets, rules.
     Policy(Box<Policy>),
+    /// What is over by the last of these first instants of days becomes sums of whole days.
+    Fold(Vec<Instant>),
     /// A whole body begins, known by its source and `Idempotency-Key`.
     Body {
         /// The source that sends it.
@@ -100,6 +104,8 @@ struct State {
     timers: Timers,
     ledger: Ledger,
     counts: Counts,
+    /// The first instants of days, in order: what is before the last one is folded.
+    days: Vec<Instant>,
 }
 
 impl Default for Engine {
@@ -125,6 +131,10 @@ impl Engine {
             Input::Event(event) => self.take(event, effects),
             Input::Policy(policy) => {
                 self.adopt(policy, effects);
+                Outcome::Applied
+            }
+            Input::Fold(days) => {
+                self.fold(days);
                 Outcome::Applied
             }
             Input::Body { source, key } => {

@@ -53,6 +53,15 @@ impl Sums {
         }
     }
 
+    fn minus(self, other: Self) -> Self {
+        Self {
+            a: self.a - other.a,
+            b: self.b - other.b,
+            a_at: self.a_at - other.a_at,
+            b_at: self.b_at - other.b_at,
+        }
+    }
+
     /// The integral up to `until` of the step function whose changes these are: by `a`, and by `b`.
     fn integral(self, until: Instant) -> (i128, i128) {
         let until = i128::from(until.as_micros());
@@ -118,6 +127,36 @@ impl Points {
             before.add(at, pair);
         }
         self.blocks.insert(place + 1, Block { points, before });
+    }
+
+    /// Lets go of everything before `at`. Returns what it came to.
+    pub(super) fn forget(&mut self, at: Instant) -> Pair {
+        let gone = self.before(at);
+        let begun = self.blocks.partition_point(|block| block.points.first().is_some_and(|&(first, _)| first < at));
+        let Some(last) = begun.checked_sub(1) else { return Pair::default() };
+        self.blocks.drain(..last);
+        let points = &mut self.blocks[0].points;
+        points.drain(..points.partition_point(|&(known, _)| known < at));
+        points.shrink_to_fit();
+        if points.is_empty() {
+            self.blocks.remove(0);
+        }
+        for (place, block) in self.blocks.iter_mut().enumerate() {
+            block.before = if place == 0 { Sums::default() } else { block.before.minus(gone) };
+        }
+        let small = |sum: i128| i64::try_from(sum).unwrap_or(i64::MAX);
+        Pair::new(small(gone.a), small(gone.b))
+    }
+
+    /// Lets go of the changes before `at` of a step function, but for its height at `at`.
+    pub(super) fn flatten(&mut self, at: Instant) {
+        let height = self.forget(at);
+        self.add(at, height);
+    }
+
+    /// The first instant of all.
+    pub(super) fn first(&self) -> Option<Instant> {
+        self.blocks.first().and_then(|block| block.points.first()).map(|&(at, _)| at)
     }
 
     /// The sums of everything before `at`.
@@ -219,6 +258,30 @@ mod tests {
             points.add(at(t), Pair::new(-a, -b));
         }
         assert!(points.blocks.is_empty());
+    }
+
+    #[test]
+    fn what_is_forgotten_leaves_the_rest_as_it_was() {
+        let mut plain = Points::default();
+        for n in 0..1000 {
+            plain.add(at(n * 2), Pair::new(n % 7 - 3, 1));
+        }
+        for cut in [0, 1, 2, 130, 131, 777, 1500, 1998, 1999, 3000] {
+            let (mut counts, mut steps) = (plain.clone(), plain.clone());
+            let gone = counts.forget(at(cut));
+            steps.flatten(at(cut));
+            assert_eq!(i128::from(gone.b), plain.sum(at(-1), at(cut)).1, "before {cut}");
+            for (from, until) in [(cut, cut + 1), (cut, cut + 300), (cut + 5, 2500), (cut + 400, cut + 401)] {
+                let (from, until) = (at(from), at(until.max(from)));
+                assert_eq!(counts.sum(from, until), plain.sum(from, until), "before {cut}");
+                assert_eq!(steps.integral(from, until), plain.integral(from, until), "before {cut}");
+                assert_eq!(steps.height(from), plain.height(from), "before {cut}");
+            }
+            assert!(counts.first().is_none_or(|first| first >= at(cut)));
+            // What comes later, before it as well, is added to the rest.
+            steps.add(at(cut - 10), Pair::new(5, 0));
+            assert_eq!(steps.height(at(3000)).0, plain.height(at(3000)).0 + 5, "before {cut}");
+        }
     }
 
     #[test]

@@ -201,13 +201,21 @@ impl<'a> ServiceView<'a> {
             return Figures::default();
         }
         let terms = self.terms(under);
-        let (lengths, user_micros) = self.with_timeline(|timeline| match timeline {
+        let (mut lengths, user_micros) = self.with_timeline(|timeline| match timeline {
             Some(timeline) => timeline.lengths(from, until),
             None => Timeline::default().lengths(from, until),
         });
         let mut tallies = Tallies { user_micros, ..Tallies::default() };
         if let Some(history) = self.service.history.as_deref() {
             (tallies.outages, tallies.planned_outages) = history.outages_begun(from, until);
+            for (_, day) in history.days(range.from.max(self.engine.day_of(self.service.since)), until) {
+                lengths = lengths.plus(day.totals.lengths(0));
+                tallies.user_micros += day.totals.lost;
+                tallies.outages += u64::from(day.outages);
+                tallies.planned_outages += u64::from(day.planned);
+                tallies.acknowledged += u64::from(day.acknowledged);
+                tallies.acknowledge_sum += i128::from(day.acknowledge_micros);
+            }
             let repairs = history.repairs.lengths(from, until);
             let at_rank = |percent| repairs.get(rank(repairs.len(), percent)).copied();
             tallies.repairs = repairs.len() as u64;

@@ -30,6 +30,12 @@ impl Repairs {
         self.0.append(&mut rest);
     }
 
+    /// The ends and lengths of those that ended before `until`.
+    pub(super) fn ended_before(&self, until: Instant) -> impl Iterator<Item = (Instant, Span)> {
+        let last = self.0.partition_point(|repair| repair.end < until);
+        self.0[..last].iter().map(|repair| (repair.end, repair.length))
+    }
+
     /// The lengths of the repairs whose end lies in `(from, until]`, shortest first.
     pub(super) fn lengths(&self, from: Instant, until: Instant) -> Vec<Span> {
         let first = self.0.partition_point(|repair| repair.end <= from);

@@ -334,6 +334,7 @@ impl Engine {
             }
         };
         let whole = cut == Instant::MIN;
+        let first_day = self.day_of(share.since);
         for &group in self.registry.groups_of(place) {
             let group = &mut self.state.groups[group as usize];
             group.stood(&share, (stood, steps), sign, self.state.now);
@@ -341,6 +342,15 @@ impl Engine {
                 group.outage(&share, Brief::of(outage), sign);
             }
             if let (true, Some(history)) = (whole, service.history.as_deref()) {
+                for (start, day) in history.days(first_day, Instant::MAX) {
+                    group.lived(&share, *start, day);
+                }
+                for &when in history.overran() {
+                    group.overran(when, sign);
+                }
+                for repair in history.repairs.ended_before(history.folded_until()) {
+                    group.repair(&share, repair, sign);
+                }
                 for acknowledged in history.incidents.iter().filter_map(incidents::Tracked::acknowledgement) {
                     group.acknowledgement(&share, acknowledged, sign);
                 }

@@ -80,20 +80,49 @@ pub(super) struct Around {
     pub(super) users: u64,
 }
 
-/// Lengths in microseconds from the beginning of time.
+/// Lengths in microseconds: from the beginning of time, or of a day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-struct Totals {
-    excluded: i64,
-    unknown: i64,
-    blind: i64,
-    down: i64,
-    down_gross: i64,
-    degraded: i64,
-    weighted: i128,
-    lost: i128,
+pub(super) struct Totals {
+    pub(super) excluded: i64,
+    pub(super) unknown: i64,
+    pub(super) blind: i64,
+    pub(super) down: i64,
+    pub(super) down_gross: i64,
+    pub(super) degraded: i64,
+    pub(super) weighted: i128,
+    /// In user-microseconds.
+    pub(super) lost: i128,
 }
 
 impl Totals {
+    /// What came on top of what was before.
+    fn since(&self, before: &Self) -> Self {
+        Self {
+            excluded: self.excluded - before.excluded,
+            unknown: self.unknown - before.unknown,
+            blind: self.blind - before.blind,
+            down: self.down - before.down,
+            down_gross: self.down_gross - before.down_gross,
+            degraded: self.degraded - before.degraded,
+            weighted: self.weighted - before.weighted,
+            lost: self.lost - before.lost,
+        }
+    }
+
+    /// The lengths of something observed for so long.
+    pub(super) fn lengths(&self, observed: i128) -> Lengths {
+        Lengths {
+            observed,
+            excluded: i128::from(self.excluded),
+            unknown: i128::from(self.unknown),
+            blind: i128::from(self.blind),
+            down: i128::from(self.down),
+            down_gross: i128::from(self.down_gross),
+            degraded: i128::from(self.degraded),
+            weighted: self.weighted,
+        }
+    }
+
     fn add(&mut self, stand: Stand, length: Span) {
         let micros = length.as_micros();
         let when = |holds: bool| if holds { micros } else { 0 };
@@ -193,18 +222,26 @@ impl Timeline {
         if self.steps.is_empty() {
             return (Lengths { observed, ..Lengths::default() }, 0);
         }
-        let (first, last) = (self.totals(from), self.totals(until));
-        let lengths = Lengths {
-            observed,
-            excluded: i128::from(last.excluded - first.excluded),
-            unknown: i128::from(last.unknown - first.unknown),
-            blind: i128::from(last.blind - first.blind),
-            down: i128::from(last.down - first.down),
-            down_gross: i128::from(last.down_gross - first.down_gross),
-            degraded: i128::from(last.degraded - first.degraded),
-            weighted: last.weighted - first.weighted,
-        };
-        (lengths, last.lost - first.lost)
+        let totals = self.within(from, until);
+        (totals.lengths(observed), totals.lost)
+    }
+
+    /// The sums over `[from, until)`.
+    pub(super) fn within(&self, from: Instant, until: Instant) -> Totals {
+        self.totals(until).since(&self.totals(from))
+    }
+
+    /// Lets go of the steps before `at`, but for how it stands then.
+    pub(super) fn forget(&mut self, at: Instant) {
+        let (stood, rest) = self.tail(at);
+        let begins = Step { at, stand: stood };
+        let kept: Vec<Step> = [begins]
+            .into_iter()
+            .filter(|_| rest.first().is_none_or(|step| step.at > at))
+            .chain(rest.iter().copied())
+            .collect();
+        *self = Self::default();
+        kept.into_iter().for_each(|step| self.push(step));
     }
 
     /// How it stands at `at`.

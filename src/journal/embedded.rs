@@ -357,6 +357,7 @@ impl Kind {
         match self {
             Self::Events => 0,
             Self::Policy => 1,
+            Self::Fold => 2,
         }
     }
 
@@ -364,6 +365,7 @@ impl Kind {
         match code {
             0 => Some(Self::Events),
             1 => Some(Self::Policy),
+            2 => Some(Self::Fold),
             _ => None,
         }
     }

@@ -22,6 +22,8 @@ pub enum Kind {
     Events,
     /// A policy's record.
     Policy,
+    /// The first instants of days that are folded, one a line.
+    Fold,
 }
 
 /// A batch that is to be made durable.

@@ -173,10 +173,11 @@ impl Span {
 impl FromStr for Span {
     type Err = String;
 
-    /// Reads `90s`, `30m`, `4h`, `1h 30m`, `250ms`: units are said, never guessed.
+    /// Reads `90s`, `30m`, `4h`, `1h 30m`, `250ms`, `400d`: units are said, never guessed. A day is 24 hours.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is not a duration such as `90s`, `30m` or `4h`");
-        let read: jiff::SignedDuration = text.trim().parse().map_err(|_| wrong())?;
+        let read: jiff::Span = text.trim().parse().map_err(|_| wrong())?;
+        let read = read.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
         let micros = i64::try_from(read.as_micros()).map_err(|_| wrong())?;
         if micros < 0 { Err(wrong()) } else { Ok(Self(micros)) }
     }

@@ -14,10 +14,11 @@ use serde_json::{Value, json};
 use super::json::{self, Asked, Promised};
 use crate::clock::Clock;
 use crate::engine::{Engine, GroupView, ServiceView};
+use crate::model::calendar::Range;
 use crate::model::figures::State as ServiceState;
 use crate::model::incident::Incident;
 use crate::model::level::Level;
-use crate::model::time::Instant;
+use crate::model::time::{Instant, Window};
 use crate::problem::Problem;
 use crate::telemetry::Telemetry;
 
@@ -73,6 +74,7 @@ pub async fn status(State(reading): State<Arc<Reading>>) -> Json<Value> {
             "first": open(Level::First), "second": open(Level::Second), "third": open(Level::Third),
         },
         "alerts_firing": engine.alerts().count(),
+        "kept_in_full_since": engine.folded_until().map(|at| at.to_string()),
         "journal_sequence": reading.telemetry.sequence.get(),
         "checkpoint_sequence": reading.telemetry.checkpoint_sequence.get(),
         "next_deadline": engine.next_deadline().map(|(at, timer)| json!({
@@ -102,6 +104,21 @@ impl FiguresQuery {
         let promised: Promised = promised.map_err(|error| bad(format!("policy: {error}")))?.unwrap_or_default();
         let period = self.period.as_deref().map(|name| engine.calendar().named(name)).transpose();
         let period = period.map_err(|error| bad(format!("period: {error}")))?;
+        let exact = |at: Instant| engine.is_exact_at(at);
+        if let Some(folded) = engine.folded_until() {
+            let by_days = format!("what is older than {folded} is kept by whole days (storage.fold_after)");
+            if at < now && !(at >= folded && Window::ALL.iter().all(|window| exact(at.minus(window.length())))) {
+                return Err(bad(format!(
+                    "at: the windows that end at {at} reach back into days of which only the sums are kept: {by_days}; ask \
+                     for a period such as 2026-03 instead"
+                )));
+            }
+            if let Some(Range { from, until }) = period
+                && !(exact(from) && exact(until.min(at)))
+            {
+                return Err(bad(format!("period: {by_days}, and not by those of {}", engine.calendar().zone())));
+            }
+        }
         Ok(Asked { at, under: promised.under(at), period })
     }
 }

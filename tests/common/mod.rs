@@ -187,12 +187,17 @@ fn status(url: &str) -> Option<u16> {
 
 /// The JSON at `url`.
 pub(crate) fn get(url: &str) -> Value {
+    serde_json::from_str(&text(url)).unwrap()
+}
+
+/// The text at `url`.
+pub(crate) fn text(url: &str) -> String {
     block_on(async {
         let response = client().get(url).send().await.unwrap();
         let status = response.status();
         let text = response.text().await.unwrap();
         assert!(status.is_success(), "{url}: {status}: {text}");
-        serde_json::from_str(&text).unwrap()
+        text
     })
 }
 

@@ -207,6 +207,65 @@ proptest! {
         }
     }
 
+    /// Folding days that are over changes nothing that fires, no figure of whole days, and nothing that comes later,
+    /// another policy among it.
+    #[test]
+    fn folding_changes_no_answer(
+        world in world(),
+        length in (1..8_i64).prop_map(|n| n * 450),
+        folded_at in vec(0..40_usize, 0..4),
+        ends in vec((second(), second()), 6),
+    ) {
+        let order = arrivals(&world);
+        let days: Vec<Instant> = (-4 * HORIZON / length..=END / length).map(|n| at(n * length)).collect();
+        let (mut plain, mut folding) = (engine(), engine());
+        let (mut expected, mut found) = (Vec::new(), Vec::new());
+        // All that is whole by then, and that nothing to come speaks of.
+        let fold = |engine: &mut Engine, place: usize, effects: &mut Vec<Effect>| {
+            let spoken_of = order[place..].iter().map(|&(_, number)| at(spoken_of(&world, number))).min();
+            let until = spoken_of.unwrap_or(Instant::MAX).min(engine.now().minus(Span::from_hours(1)));
+            let over = days.iter().copied().filter(|&day| day <= until).collect();
+            engine.apply(engine.now(), &Input::Fold(over), effects);
+        };
+        for (place, &(received, number)) in order.iter().enumerate() {
+            let input = input(number, &world[number], true);
+            let outcome = plain.apply(at(received), &input, &mut expected);
+            prop_assert_eq!(folding.apply(at(received), &input, &mut found), outcome);
+            if folded_at.contains(&place) {
+                fold(&mut folding, place + 1, &mut found);
+            }
+        }
+        let adopted = Input::Policy(Box::new(world::policy()));
+        for (after, readopt) in [(END, false), (END + 1, true), (END + 7200, false)] {
+            for (engine, effects) in [(&mut plain, &mut expected), (&mut folding, &mut found)] {
+                engine.advance(at(after), effects);
+                if readopt {
+                    engine.apply(at(after), &adopted, effects);
+                }
+            }
+            let last = folding.folded_until().unwrap_or(Instant::MIN);
+            let kept = plain.incidents().filter(|incident| incident.started >= last);
+            prop_assert!(kept.eq(folding.incidents().filter(|incident| incident.started >= last)));
+            for &(a, b) in &ends {
+                let near = |second: i64| at(second / length * length);
+                let edge = |second: i64| if folding.is_exact_at(at(second)) { at(second) } else { near(second) };
+                let range = Range { from: edge(a.min(b)), until: edge(a.max(b)) };
+                for (one, other) in plain.services().zip(folding.services()) {
+                    let (one, other) = (one.figures_within(range, last), other.figures_within(range, last));
+                    prop_assert_eq!(one, other, "{:?} folded until {}", range, last);
+                }
+                for name in GROUPS {
+                    let (one, other) = (plain.group(name).unwrap(), folding.group(name).unwrap());
+                    let (one, other) = (one.figures_within(range, last), other.figures_within(range, last));
+                    prop_assert_eq!(one, other, "{} {:?} folded until {}", name, range, last);
+                }
+            }
+            fold(&mut folding, order.len(), &mut found);
+            folding = Engine::restore(&folding.snapshot()).unwrap();
+        }
+        prop_assert!(found == expected, "{}", difference(&found, &expected));
+    }
+
     /// A world split by root of topology gives, together, what it gives whole: effects, figures and the groups' sums.
     #[test]
     fn law_6_partitions_do_not_matter(world in world()) {
@@ -308,6 +367,18 @@ proptest! {
                 prop_assert!(!quiet || !incident.is_live(), "watched for too long: {:?}", incident);
             }
         }
+    }
+}
+
+/// The first second that a saying is about: that of what it takes back, if it takes something back.
+fn spoken_of(world: &[Saying], number: usize) -> i64 {
+    let saying = &world[number];
+    match saying.what {
+        What::Planned(wait, _) => saying.at + wait.min(0),
+        // It may be of an interruption that is long over.
+        What::Acknowledged => 0,
+        What::Retracted(back) if back <= number => saying.at.min(spoken_of(world, number - back)),
+        _ => saying.at,
     }
 }
 

@@ -1,0 +1,151 @@
+//! Folding: what is older than the configuration keeps in full becomes sums of whole days, so that the state does not
+//! grow with the age of the network.
+//!
+//! Which days those are, an input says: what a calendar makes of a zone is decided once, and read back from the journal.
+//! A service is folded as far as nothing of it reaches across the end of a day: an outage that is still open keeps all
+//! that began with it. Questions about whole days, and so about months, quarters and years, have the same answers as
+//! before, to the microsecond; the lengths of repairs are kept one by one for their quantiles.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use super::Engine;
+use super::history::History;
+use super::registry::index;
+use super::timeline::Totals;
+use crate::model::calendar::Unit;
+use crate::model::event::{Body, Event};
+use crate::model::time::{Instant, Span};
+
+/// How far before what is folded first the days begin: an event that is older still is none that anybody waits for.
+const BEFORE: Span = Span::from_hours(10 * 366 * 24);
+
+/// Sums by day, by the first instant of each. A day in which nothing happened has none.
+#[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
+pub(super) struct Days<T>(Vec<(Instant, T)>);
+
+/// One day of one service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(super) struct Day {
+    pub(super) totals: Totals,
+    /// Unplanned outages, and planned ones, that began in it.
+    pub(super) outages: u32,
+    pub(super) planned: u32,
+    /// First acknowledgements in it, and the times from the starts to them.
+    pub(super) acknowledged: u32,
+    pub(super) acknowledge_micros: i64,
+}
+
+impl<T> Default for Days<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Default> Days<T> {
+    /// The sums of the day that begins at `start`.
+    pub(super) fn of(&mut self, start: Instant) -> &mut T {
+        let place = self.0.partition_point(|&(known, _)| known < start);
+        if self.0.get(place).is_none_or(|&(known, _)| known != start) {
+            self.0.insert(place, (start, T::default()));
+        }
+        &mut self.0[place].1
+    }
+
+    /// The days that begin in `[from, until)`.
+    pub(super) fn within(&self, from: Instant, until: Instant) -> &[(Instant, T)] {
+        let first = self.0.partition_point(|&(start, _)| start < from);
+        let last = self.0.partition_point(|&(start, _)| start < until);
+        &self.0[first..last.max(first)]
+    }
+}
+
+/// The days of `days`, each as `(from, until)`, that end after `from`. Before the first one lies all the time before.
+pub(super) fn days_after(days: &[Instant], from: Instant) -> impl Iterator<Item = (Instant, Instant)> {
+    let first = days.partition_point(|&end| end <= from);
+    let start = move |place: usize| place.checked_sub(1).map_or(Instant::MIN, |before| days[before]);
+    (first..days.len()).map(move |place| (start(place), days[place]))
+}
+
+impl Engine {
+    /// Folds all that is over by the last of `days`. They are the first instants of days, in order; those that are not
+    /// after the last one known say nothing.
+    pub(super) fn fold(&mut self, days: &[Instant]) {
+        let known = self.state.days.last().copied();
+        let fresh = days.iter().copied().filter(|&day| known.is_none_or(|known| day > known));
+        self.state.days.extend(fresh);
+        for place in 0..index(self.registry.len()) {
+            let since = self.registry.service(place).since;
+            if let Some(mut history) = self.take_history(place) {
+                for id in history.fold(&self.state.days, since) {
+                    self.state.ledger.forget(id);
+                }
+                self.put_history(place, history);
+            }
+        }
+        for group in &mut self.state.groups {
+            group.fold(&self.state.days);
+        }
+    }
+
+    /// The first instants of the days that are over by `until` and not folded yet; the last of them is where they end.
+    /// The first time there are those of ten years without anything before, so that a question about a whole year has
+    /// an answer.
+    #[must_use]
+    pub fn days_over(&self, until: Instant) -> Vec<Instant> {
+        let calendar = self.calendar();
+        let mut day = match self.folded_until() {
+            Some(last) => calendar.containing(Unit::Day, last).until,
+            None => match self.oldest().filter(|&oldest| oldest < until) {
+                Some(oldest) => calendar.containing(Unit::Year, oldest.min(until.minus(BEFORE))).from,
+                None => return Vec::new(),
+            },
+        };
+        let mut days = Vec::new();
+        while day <= until {
+            days.push(day);
+            day = calendar.containing(Unit::Day, day).until;
+        }
+        days
+    }
+
+    /// From when on everything is kept in full; absent when all of it is.
+    #[must_use]
+    pub fn folded_until(&self) -> Option<Instant> {
+        self.state.days.last().copied()
+    }
+
+    /// Whether figures that begin or end at `at` are exact: it is not folded, or begins a day.
+    #[must_use]
+    pub fn is_exact_at(&self, at: Instant) -> bool {
+        let days = &self.state.days;
+        let (Some(&first), Some(&last)) = (days.first(), days.last()) else { return true };
+        at < first || at >= last || days.binary_search(&at).is_ok()
+    }
+
+    /// The first instant of the day in which `at` lies, of those that are folded.
+    pub(super) fn day_of(&self, at: Instant) -> Instant {
+        let begun = self.state.days.partition_point(|&day| day <= at);
+        begun.checked_sub(1).map_or(Instant::MIN, |place| self.state.days[place])
+    }
+
+    /// When the oldest that is known of any service took place.
+    fn oldest(&self) -> Option<Instant> {
+        let histories = self.registry.kept.services.iter().filter_map(|service| service.history.as_deref());
+        histories.filter_map(History::oldest).min()
+    }
+
+    /// Whether the event is about what is folded already, so that no figure can take it in any more.
+    pub(super) fn is_too_old(&self, event: &Event, place: Option<u32>) -> bool {
+        let (Some(&first), Some(&last)) = (self.state.days.first(), self.state.days.last()) else { return false };
+        match (&event.body, place) {
+            // What lies around many services must be the same for those folded and those not.
+            (Body::MaintenancePlanned { from, .. }, _) => (*from).min(event.time) < last,
+            (Body::MaintenanceCancelled { .. } | Body::Heartbeat, _) => event.time < last,
+            (body, Some(place)) if !body.is_sample() => {
+                let history = self.registry.service(place).history.as_deref();
+                event.time < first || history.is_some_and(|history| event.time < history.folded_until())
+            }
+            _ => false,
+        }
+    }
+}
