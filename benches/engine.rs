@@ -33,6 +33,7 @@ use sketches_ddsketch::{Config, DDSketch};
 
 const SIZES: [usize; 3] = [1_000, 100_000, 1_000_000];
 const EVENTS: usize = 2_000_000;
+const BATCH: usize = 1000;
 /// Outages of each service in the year whose memory is measured.
 const OUTAGES_A_YEAR: i64 = 12;
 
@@ -41,6 +42,7 @@ fn main() {
     match &*arguments {
         // Memory is measured in a process of its own, so that what was freed before is not reused unseen.
         [kind, catalogue] if kind == "memory" => memory(catalogue),
+        [kind, snapshot] if kind == "folded" => folded(snapshot),
         sizes => {
             let sizes: Vec<usize> = sizes.iter().map(|size| size.parse().unwrap()).collect();
             let sizes = if sizes.is_empty() { SIZES.to_vec() } else { sizes };
@@ -121,8 +123,9 @@ fn network(size: usize) {
     line("the catalogue's services", count, "");
 }
 
-/// Events applied a second, and how many times as long the peer takes over the same lines. The first half of them
-/// warms up: memory that is touched for the first time costs as much as the work.
+/// Events applied a second, and how many times as long the peer takes over the same lines. They come in batches of a
+/// thousand that were decoded just before, as they do in the pipeline. The first half of them warms up: memory that is
+/// touched for the first time costs as much as the work.
 fn stream(name: &str, lines: &[String], policy: &Policy) {
     let (warming, lines) = lines.split_at(lines.len() / 2);
     let (peer, ()) = timed(|| {
@@ -131,27 +134,25 @@ fn stream(name: &str, lines: &[String], policy: &Policy) {
         }
     });
     let gate = Gate::past("bench".into());
-    let read = |lines: &[String]| -> Vec<Input> {
-        lines
-            .iter()
-            .flat_map(|line| decode(Layout::Lines, line.as_bytes(), &gate).events)
-            .map(Input::Event)
-            .collect()
-    };
-    let (warming, inputs) = (read(warming), read(lines));
-    assert_eq!(inputs.len(), lines.len());
     let mut engine = Engine::new();
     let mut effects = Vec::new();
     engine.apply(start(), &Input::Policy(Box::new(policy.clone())), &mut effects);
-    let mut apply = |inputs: &[Input]| {
-        for input in inputs {
-            let Input::Event(event) = input else { continue };
-            effects.clear();
-            black_box(engine.apply(event.time, input, &mut effects));
-        }
+    let mut apply = |lines: &[String]| {
+        let events = lines.iter().flat_map(|line| decode(Layout::Lines, line.as_bytes(), &gate).events);
+        let inputs: Vec<(Instant, Input)> = events.map(|event| (event.time, Input::Event(event))).collect();
+        assert_eq!(inputs.len(), lines.len());
+        let (took, ()) = timed(|| {
+            for (at, input) in &inputs {
+                effects.clear();
+                black_box(engine.apply(*at, input, &mut effects));
+            }
+        });
+        took
     };
-    apply(&warming);
-    let (took, ()) = timed(|| apply(&inputs));
+    for batch in warming.chunks(BATCH) {
+        apply(batch);
+    }
+    let took: f64 = lines.chunks(BATCH).map(&mut apply).sum();
     let (rate, each) = (lines.len() as f64 / took / 1e6, took / lines.len() as f64 * 1e9);
     println!("  {name:<46}{rate:>14.2} million events/s, {each:.0} ns each, {:.2} times the peer", peer / took);
 }
@@ -229,7 +230,7 @@ fn memory(catalogue: &str) {
     let count = engine.services().len() as f64;
     line("bytes of an idle service", (resident() - before) / count, "");
     // A year's history of as many services as fit comfortably.
-    let names: Vec<_> = engine.services().take(100_000).map(|view| view.name().clone()).collect();
+    let names: Vec<_> = engine.services().take(100_000).map(|view| view.name().to_owned()).collect();
     let year = Span::from_hours(24 * 365);
     let before = resident();
     for outage in 0..OUTAGES_A_YEAR {
@@ -248,6 +249,22 @@ fn memory(catalogue: &str) {
     }
     let text = format!("with {OUTAGES_A_YEAR} outages, of {} services", names.len());
     line("more bytes of a service with a year's history", (resident() - before) / names.len() as f64, &text);
+    // All but the last month of it folded.
+    let over = engine.days_over(start().plus(year).minus(Window::Month.length()));
+    let (took, _) = timed(|| engine.apply(engine.now(), &Input::Fold(over), &mut effects));
+    line("folding eleven months of it", took * 1e3, "ms");
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&engine.snapshot()).unwrap();
+    let output = Command::new(std::env::current_exe().unwrap()).arg("folded").arg(file.path()).output().unwrap();
+    print!("{}", String::from_utf8(output.stdout).unwrap());
+}
+
+/// The memory of an engine that was folded, in a process that never held more.
+fn folded(snapshot: &str) {
+    let bytes = std::fs::read(snapshot).unwrap();
+    let before = resident();
+    let engine = Engine::restore(&bytes).unwrap();
+    line("bytes of all services, so folded", (resident() - before) / engine.services().len() as f64, "each");
 }
 
 /// The sketch of latencies against a well-known one: a million samples, spread as latencies are.

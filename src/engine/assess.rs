@@ -12,6 +12,7 @@ use crate::model::effect::Reason;
 use crate::model::event::{About, Cause, Severity};
 use crate::model::incident::{Clock, ClockName, Incident, IncidentId, LevelChange, Stage, StageRecord, Status};
 use crate::model::level::Level;
+use crate::model::service::ServiceName;
 use crate::model::time::{Instant, Span};
 
 /// Stretches of downtime that are one interruption, as they stand now. Never empty.
@@ -56,7 +57,7 @@ impl Group {
 pub(super) fn blank(id: IncidentId, group: &Group, cx: &Context<'_>) -> Incident {
     Incident {
         id,
-        service: cx.service.clone(),
+        service: ServiceName::known(cx.service),
         region: cx.region.to_owned(),
         status: Status::Open,
         merged_into: None,

@@ -224,8 +224,8 @@ pub(super) fn of_group(
         }
         // What is known to begin ahead of now.
         group.next_down_after(now).into_iter().for_each(|at| look.again_at(at));
-        // What it spends may matter so long before, with what else begins until then.
-        group.next_after(now).into_iter().for_each(|at| look.watch.ends(at.minus(promise.horizon)));
+        // What it spends may matter so long before.
+        group.next_down_after(now).into_iter().for_each(|at| look.watch.ends(at.minus(promise.horizon)));
     }
     (look.judgement, look.watch)
 }
@@ -330,24 +330,26 @@ impl<'a> Look<'a> {
         next.deadline().into_iter().for_each(|at| self.again_at(at));
     }
 
-    /// Until when the gauge stays above nothing even if nothing is open from now on, when that is not near: all that
-    /// was lost has to leave the window first, and it leaves it from its old end.
+    /// Until when at least the gauge stays above nothing even if nothing is open from now on, when that is not near:
+    /// all that was lost has to leave the window first, and it leaves it from its old end.
     fn lasts_until(&self, gauge: &Gauge<'_>) -> Option<Instant> {
+        let lost_since = self.group.promised_until(self.now);
         let above = |at: Instant| {
             let from = at.minus(gauge.window);
-            let lost = if from < self.now { self.group.promised(from, self.now) } else { Lengths::default() };
-            let observed = self.group.promised(from, at).observed;
+            let lost = if from < self.now { lost_since(from) } else { Lengths::default() };
+            let observed = self.group.observed(from, at);
             (gauge.of)(&Lengths { observed, excluded: 0, unknown: 0, blind: 0, ..lost }) > 0
         };
         let (mut lasts, mut over) = (self.now.plus(NEAR), self.now.plus(gauge.window));
         if !above(lasts) {
             return None;
         }
-        while over.since(lasts) > Span::TICK {
+        // It is looked at again then, so an eighth sooner does no harm, and closer would cost more looks at the past.
+        while over.since(lasts) > NEAR && over.since(lasts).as_micros() > lasts.since(self.now).as_micros() / 8 {
             let middle = lasts.plus(Span::from_micros(over.since(lasts).as_micros() / 2));
             *(if above(middle) { &mut lasts } else { &mut over }) = middle;
         }
-        Some(over)
+        Some(lasts)
     }
 }
 

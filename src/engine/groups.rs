@@ -5,6 +5,7 @@
 //! What it contributes follows from its history alone, so taking the same contribution away again is exact.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -42,6 +43,9 @@ enum Curve {
 }
 
 const CURVES: usize = 9;
+/// Those that a budget is made of.
+const BUDGETED: [Curve; 6] =
+    [Curve::Since, Curve::Excluded, Curve::Unknown, Curve::Both, Curve::Down, Curve::Spared];
 
 /// One group.
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
@@ -51,6 +55,23 @@ pub(super) struct Group {
     pub(super) users: u64,
     /// Those without a `since`: observed for all of every window.
     always: Pair,
+    /// Whether any of them has a repair target.
+    has_limit: bool,
+    /// Absent while nothing ever happened to any of them.
+    sums: Option<Box<Sums>>,
+    /// Whether something is promised to it as such.
+    pub(super) watched: bool,
+    /// The alerts that fire about its error budget.
+    pub(super) alerts: Vec<Alert>,
+    /// How soon that may matter; absent when it has to be looked at.
+    pub(super) watch: Option<Box<Watch>>,
+    /// When it will be looked at.
+    pub(super) due: Option<Instant>,
+}
+
+/// What happened to the services of a group.
+#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
+struct Sums {
     curves: [Points; CURVES],
     /// Starts of outages that were unplanned from their start, and of planned ones.
     starts: Points,
@@ -59,23 +80,17 @@ pub(super) struct Group {
     overruns: BTreeMap<(Instant, Instant), i64>,
     /// Ends of unplanned ones: `a` counts, `b` sums lengths.
     repairs: Points,
-    /// Repairs that took longer than the repair target of their service, and whether there is any such target.
+    /// Repairs that took longer than the repair target of their service.
     over: Points,
-    has_limit: bool,
     lengths: LengthTable,
     /// First acknowledgements: `a` counts, `b` sums the times from the start.
     acknowledged: Points,
-    /// Whether something is promised to it as such.
-    pub(super) watched: bool,
-    /// The alerts that fire about its error budget.
-    pub(super) alerts: Vec<Alert>,
-    /// How soon that may matter; absent when it has to be looked at.
-    pub(super) watch: Option<Watch>,
-    /// When it will be looked at.
-    pub(super) due: Option<Instant>,
     /// What is folded. Points that come later but lie before its end are points like any other, until the next time.
     past: Option<Box<Days<GroupDay>>>,
 }
+
+/// Of a group to which nothing ever happened.
+static NOTHING: LazyLock<Sums> = LazyLock::new(Sums::default);
 
 /// One day of one group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
@@ -124,18 +139,27 @@ impl Group {
         if share.since == Instant::MIN {
             self.always = Pair::new(self.always.a + pair.a, self.always.b + pair.b);
         } else {
-            self.curve(Curve::Since).add(share.since, pair);
+            self.sums_mut().curves[Curve::Since as usize].add(share.since, pair);
         }
     }
 
-    fn curve(&mut self, curve: Curve) -> &mut Points {
-        &mut self.curves[curve as usize]
+    fn sums(&self) -> &Sums {
+        self.sums.as_deref().unwrap_or(&NOTHING)
+    }
+
+    fn sums_mut(&mut self) -> &mut Sums {
+        self.sums.get_or_insert_default()
     }
 
     /// Adds (or with `sign` −1 takes away) how a service stood: `before` the first of `steps`, and from each on, as is
     /// known at `now`.
     pub(super) fn stood(&mut self, share: &Share, (before, steps): (Stand, &[Step]), sign: i64, now: Instant) {
+        if steps.is_empty() {
+            return;
+        }
         let pair = share.pair();
+        let by_users = self.by_users();
+        let (curves, watch) = (&mut self.sums.get_or_insert_default().curves, &mut self.watch);
         let mut last = before;
         for step in steps {
             let at = step.at.max(share.since);
@@ -147,15 +171,15 @@ impl Group {
                         _ => Pair::new((is - was).saturating_mul(pair.a), (is - was).saturating_mul(pair.b)),
                     };
                     let amount = amount.times(sign);
-                    self.curves[curve as usize].add(at, amount);
-                    let weight = i128::from(if self.users > 0 { amount.a } else { amount.b });
-                    match (curve, &mut self.watch) {
+                    curves[curve as usize].add(at, amount);
+                    let weight = i128::from(if by_users { amount.a } else { amount.b });
+                    match (curve, &mut *watch) {
                         (Curve::Down, Some(watch)) => watch.change(weight, at, now),
                         (Curve::Spared, Some(watch)) => watch.change(-weight, at, now),
                         (Curve::Degraded | Curve::Weight | Curve::Lost, _) => {}
                         // The bound allows for maintenance and silence to come, not for what was before.
                         (_, Some(watch)) if at >= watch.since() => {}
-                        _ => self.watch = None,
+                        _ => *watch = None,
                     }
                 }
             };
@@ -194,27 +218,31 @@ impl Group {
         if end <= share.since {
             return;
         }
-        self.repairs.add(end, Pair::new(sign, length.as_micros() * sign));
+        let sums = self.sums_mut();
+        sums.repairs.add(end, Pair::new(sign, length.as_micros() * sign));
         if share.repair.is_some_and(|limit| length > limit) {
-            self.over.add(end, Pair::new(sign, 0));
+            sums.over.add(end, Pair::new(sign, 0));
         }
-        self.lengths.change(end, length, sign);
+        sums.lengths.change(end, length, sign);
     }
 
     fn began(&mut self, outage: Brief, sign: i64) {
         match outage.unplanned {
-            Some(unplanned) if unplanned == outage.start => self.starts.add(outage.start, Pair::new(sign, 0)),
-            None => self.planned.add(outage.start, Pair::new(sign, 0)),
+            Some(unplanned) if unplanned == outage.start => {
+                self.sums_mut().starts.add(outage.start, Pair::new(sign, 0));
+            }
+            None => self.sums_mut().planned.add(outage.start, Pair::new(sign, 0)),
             Some(unplanned) => self.overran((outage.start, unplanned), sign),
         }
     }
 
     /// Adds or takes away an outage that overran its maintenance: when it began, and overran it.
     pub(super) fn overran(&mut self, when: (Instant, Instant), sign: i64) {
-        let count = self.overruns.entry(when).or_default();
+        let overruns = &mut self.sums_mut().overruns;
+        let count = overruns.entry(when).or_default();
         *count += sign;
         if *count == 0 {
-            self.overruns.remove(&when);
+            overruns.remove(&when);
         }
     }
 
@@ -223,47 +251,34 @@ impl Group {
         if at < share.since {
             return;
         }
-        self.acknowledged.add(at, Pair::new(sign, after.as_micros() * sign));
+        self.sums_mut().acknowledged.add(at, Pair::new(sign, after.as_micros() * sign));
     }
 
     // ---- what is folded ----
 
     /// Folds what is before the last of `days`.
     pub(super) fn fold(&mut self, days: &[Instant]) {
-        let Some(&until) = days.last() else { return };
-        let begun = self.curves.iter().chain([&self.starts, &self.planned, &self.acknowledged]);
+        let (Some(&until), Some(sums)) = (days.last(), &mut self.sums) else { return };
+        let begun = sums.curves.iter().chain([&sums.starts, &sums.planned, &sums.acknowledged]);
         // What ends with a day is a repair of that day.
         let ended =
-            [&self.repairs, &self.over].into_iter().filter_map(Points::first).map(|at| at.minus(Span::TICK));
+            [&sums.repairs, &sums.over].into_iter().filter_map(Points::first).map(|at| at.minus(Span::TICK));
         let first = begun.filter_map(Points::first).chain(ended).min();
         let Some(first) = first.filter(|&first| first < until) else { return };
-        let mut past = self.past.take().unwrap_or_default();
+        let mut past = sums.past.take().unwrap_or_default();
         for (from, end) in days_after(days, first) {
-            let day = self.day(from, end);
+            let day = sums.day(from, end);
             if day != GroupDay::default() {
                 past.of(from).add(&day);
             }
         }
-        self.past = Some(past);
-        self.curves.iter_mut().for_each(|curve| curve.flatten(until));
-        for counts in [&mut self.starts, &mut self.planned, &mut self.acknowledged] {
+        sums.past = Some(past);
+        sums.curves.iter_mut().for_each(|curve| curve.flatten(until));
+        for counts in [&mut sums.starts, &mut sums.planned, &mut sums.acknowledged] {
             counts.forget(until);
         }
-        for counts in [&mut self.repairs, &mut self.over] {
+        for counts in [&mut sums.repairs, &mut sums.over] {
             counts.forget(until.plus(Span::TICK));
-        }
-    }
-
-    /// What is not folded yet of a day.
-    fn day(&self, from: Instant, end: Instant) -> GroupDay {
-        let (first, last) = (from.plus(Span::TICK), end.plus(Span::TICK));
-        GroupDay {
-            areas: std::array::from_fn(|curve| self.curves[curve].integral(from, end)),
-            starts: self.starts.sum(from, end).0,
-            planned: self.planned.sum(from, end).0,
-            repairs: self.repairs.sum(first, last),
-            over: self.over.sum(first, last).0,
-            acknowledged: self.acknowledged.sum(from, end),
         }
     }
 
@@ -290,18 +305,18 @@ impl Group {
             folded.areas[curve as usize] = (area * i128::from(a), area * i128::from(b));
         }
         folded.areas[Curve::Lost as usize] = (lost - i128::from(down) * i128::from(a), 0);
-        self.past.get_or_insert_default().of(start).add(&folded);
+        self.sums_mut().past.get_or_insert_default().of(start).add(&folded);
     }
 
     /// The days that lie in `[from, until)`.
     fn days(&self, from: Instant, until: Instant) -> &[(Instant, GroupDay)] {
-        self.past.as_ref().map_or(&[], |past| past.within(from, until))
+        self.sums().past.as_ref().map_or(&[], |past| past.within(from, until))
     }
 
     /// The integral of a curve over `[from, until)`.
     fn area(&self, curve: Curve, from: Instant, until: Instant) -> (i128, i128) {
         let folded = self.days(from, until).iter().map(|(_, day)| day.areas[curve as usize]);
-        folded.fold(self.curves[curve as usize].integral(from, until), plus)
+        folded.fold(self.sums().curves[curve as usize].integral(from, until), plus)
     }
 
     /// What its windows are multiplied by: its users where any service has some, else its services.
@@ -325,7 +340,7 @@ impl Group {
         let folded = self.days(from, until);
         let areas: [(i128, i128); CURVES] = std::array::from_fn(|curve| {
             let folded = folded.iter().map(|(_, day)| day.areas[curve]);
-            folded.fold(self.curves[curve].integral(from, until), plus)
+            folded.fold(self.sums().curves[curve].integral(from, until), plus)
         });
         let pick = |of: fn((i128, i128)) -> i128, always: i64| {
             let area = |curve: Curve| of(areas[curve as usize]);
@@ -345,14 +360,14 @@ impl Group {
         }
         let (lengths, by_services) = self.lengths(from, until);
         let (first, last) = (from.plus(Span::TICK), until.plus(Span::TICK));
-        let mut outages = self.starts.sum(from, until).0;
-        let mut planned = self.planned.sum(from, until).0;
-        for (&(_, unplanned), &count) in self.overruns.range((from, Instant::MIN)..(until, Instant::MIN)) {
+        let mut outages = self.sums().starts.sum(from, until).0;
+        let mut planned = self.sums().planned.sum(from, until).0;
+        for (&(_, unplanned), &count) in self.sums().overruns.range((from, Instant::MIN)..(until, Instant::MIN)) {
             *(if unplanned < until { &mut outages } else { &mut planned }) += i128::from(count);
         }
-        let mut repaired = self.repairs.sum(first, last);
-        let mut answered = self.acknowledged.sum(from, until);
-        let mut over = self.over.sum(first, last).0;
+        let mut repaired = self.sums().repairs.sum(first, last);
+        let mut answered = self.sums().acknowledged.sum(from, until);
+        let mut over = self.sums().over.sum(first, last).0;
         for (_, day) in self.days(from, until) {
             outages += day.starts;
             planned += day.planned;
@@ -361,7 +376,7 @@ impl Group {
             over += day.over;
         }
         let ((repairs, repair_sum), (acknowledged, acknowledge_sum)) = (repaired, answered);
-        let quantiles = self.lengths.quantiles(from, until);
+        let quantiles = self.sums().lengths.quantiles(from, until);
         // Without users nobody loses time but those that an outage named.
         let own = if self.by_users() { lengths.down } else { 0 };
         let tallies = Tallies {
@@ -389,24 +404,54 @@ impl Group {
         budgeted(i128::from(always) * span, |curve| self.counted(self.area(curve, from, until)))
     }
 
+    /// The same for windows that end at `until` and begin in what is kept in full.
+    pub(super) fn promised_until(&self, until: Instant) -> impl Fn(Instant) -> Lengths {
+        let totals = BUDGETED.map(|curve| self.counted(self.sums().curves[curve as usize].total(until)));
+        let always = i128::from(self.counted((self.always.a, self.always.b)));
+        move |from| {
+            budgeted(always * i128::from(until.since(from).as_micros()), |curve| {
+                let place = BUDGETED.iter().position(|&known| known == curve).unwrap_or(0);
+                totals[place] - self.counted(self.sums().curves[curve as usize].total(from))
+            })
+        }
+    }
+
+    /// How much of `[from, until)` is observed.
+    pub(super) fn observed(&self, from: Instant, until: Instant) -> i128 {
+        let always = i128::from(self.counted((self.always.a, self.always.b)));
+        always * i128::from(until.since(from).as_micros()) + self.counted(self.area(Curve::Since, from, until))
+    }
+
     /// How fast those lengths grow at `at`: by how much in each microsecond.
     pub(super) fn speed(&self, at: Instant) -> Lengths {
         let always = self.counted((self.always.a, self.always.b));
-        budgeted(i128::from(always), |curve| self.counted(self.curves[curve as usize].height(at)))
+        budgeted(i128::from(always), |curve| self.counted(self.sums().curves[curve as usize].height(at)))
     }
 
     /// The first instant after `at` at which more or less is down.
     pub(super) fn next_down_after(&self, at: Instant) -> Option<Instant> {
-        let next = |curve: Curve| self.curves[curve as usize].next_after(at);
+        let next = |curve: Curve| self.sums().curves[curve as usize].next_after(at);
         next(Curve::Down).into_iter().chain(next(Curve::Spared)).min()
     }
 
     /// The first instant after `at` at which those speeds change.
     pub(super) fn next_after(&self, at: Instant) -> Option<Instant> {
-        [Curve::Since, Curve::Excluded, Curve::Unknown, Curve::Both, Curve::Down, Curve::Spared]
-            .into_iter()
-            .filter_map(|curve| self.curves[curve as usize].next_after(at))
-            .min()
+        BUDGETED.into_iter().filter_map(|curve| self.sums().curves[curve as usize].next_after(at)).min()
+    }
+}
+
+impl Sums {
+    /// What is not folded yet of a day.
+    fn day(&self, from: Instant, end: Instant) -> GroupDay {
+        let (first, last) = (from.plus(Span::TICK), end.plus(Span::TICK));
+        GroupDay {
+            areas: std::array::from_fn(|curve| self.curves[curve].integral(from, end)),
+            starts: self.starts.sum(from, end).0,
+            planned: self.planned.sum(from, end).0,
+            repairs: self.repairs.sum(first, last),
+            over: self.over.sum(first, last).0,
+            acknowledged: self.acknowledged.sum(from, end),
+        }
     }
 }
 

@@ -323,12 +323,10 @@ impl History {
     pub(super) fn fold(&mut self, days: &[Instant], since: Instant) -> Vec<Id> {
         let Some(until) = self.foldable(days) else { return Vec::new() };
         let oldest = self.oldest().into_iter().chain(self.stages.first().map(|mark| mark.record.at)).min();
-        if oldest.is_none_or(|oldest| oldest >= until) {
-            return Vec::new();
-        }
+        let Some(oldest) = oldest.filter(|&oldest| oldest < until) else { return Vec::new() };
         let empty = || Box::new(Past { until: Instant::MIN, days: Days::default(), overran: Vec::new() });
         let mut past = self.past.take().unwrap_or_else(empty);
-        for (from, end) in days_after(days, past.until).take_while(|&(_, end)| end <= until) {
+        for (from, end) in days_after(days, past.until.max(oldest)).take_while(|&(_, end)| end <= until) {
             let day = self.day(from.max(since), end, &mut past.overran);
             if day != Day::default() {
                 *past.days.of(from) = day;

@@ -18,7 +18,6 @@ use crate::model::effect::{Effect, EffectKind, Reason};
 use crate::model::event::About;
 use crate::model::incident::{Clock, ClockName, Incident, IncidentId, Stage, Status};
 use crate::model::level::LevelRules;
-use crate::model::service::ServiceName;
 use crate::model::time::{Instant, Span};
 
 /// An incident with the alerts that fire for it.
@@ -64,7 +63,7 @@ impl Tracked {
 /// What a service's incidents are judged by.
 pub(super) struct Context<'a> {
     pub(super) now: Instant,
-    pub(super) service: &'a ServiceName,
+    pub(super) service: &'a str,
     pub(super) kind: &'a str,
     pub(super) region: &'a str,
     pub(super) tier: &'a str,
@@ -259,7 +258,7 @@ fn open_or_revive(history: &mut History, group: &Group, cx: &Context<'_>) -> usi
     }
 }
 
-fn id_of(history: &History, group: &Group, service: &ServiceName, now: Instant) -> IncidentId {
+fn id_of(history: &History, group: &Group, service: &str, now: Instant) -> IncidentId {
     let begins = |outage: &&Outage| group.parts(outage, now).any(|(part, _)| part.from == group.start());
     let key = group.outages(history, now).find(begins).map_or("", |outage| &*outage.key);
     let name = format!("{service}\n{key}\n{}", group.start().as_micros());

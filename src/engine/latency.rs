@@ -16,10 +16,24 @@ use crate::model::time::{Instant, Span, Window};
 /// one more, as a window that ends with a slot still reaches back to its first one when the next has begun.
 const RESOLUTIONS: [(i64, i64); 4] = [(1, 61), (10, 145), (120, 85), (24 * 60, 91)];
 
+/// How many samples wait to be sorted in.
+const FRESH_MAX: usize = 64;
+
 /// Samples of one service.
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 pub struct Latency {
     rings: [Ring; 4],
+    /// The latest samples, which are in no slot yet: many at once are sorted in at less cost.
+    fresh: Vec<Fresh>,
+}
+
+/// Samples that are not sorted in yet.
+#[derive(Clone, Copy, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
+struct Fresh {
+    minute: u32,
+    samples: u32,
+    class: u16,
+    bad: bool,
 }
 
 /// Samples at one resolution. A slot is named by its number since 1970.
@@ -61,14 +75,34 @@ pub(super) struct Leaving<'a> {
 }
 
 impl Latency {
-    /// Counts samples of `at` in, and lets go of what no window can reach any more at `now`.
+    /// Counts samples of `at` in.
     pub fn add(&mut self, at: Instant, took: Span, count: u64, within: bool, now: Instant) {
-        let class = class_of(took);
         let samples = u32::try_from(count).unwrap_or(u32::MAX);
+        self.fresh.push(Fresh { minute: slot_of(at, 1), class: class_of(took), samples, bad: !within });
+        if self.fresh.len() >= FRESH_MAX {
+            self.sort_in(now);
+        }
+    }
+
+    /// Sorts the latest samples into their slots, and lets go of what no window can reach any more at `now`.
+    pub(super) fn sort_in(&mut self, now: Instant) {
+        let mut fresh = std::mem::take(&mut self.fresh);
+        fresh.sort_unstable_by_key(|sample| sample.minute);
         for (ring, (minutes, kept)) in self.rings.iter_mut().zip(RESOLUTIONS) {
             let oldest = (slot_of(now, minutes) + 1).saturating_sub(u32::try_from(kept).unwrap_or(0));
-            ring.add(slot_of(at, minutes), oldest, class, (samples, within));
+            ring.add(&fresh, minutes, oldest);
         }
+        fresh.clear();
+        self.fresh = fresh;
+    }
+
+    /// Whether any sample of the window that ends at `at` was beyond its limit.
+    pub(super) fn has_bad(&self, resolution: usize, length: Span, at: Instant) -> bool {
+        let (first, last) = reach(resolution, length, at);
+        let minutes = RESOLUTIONS[resolution].0;
+        let inside = |sample: &&Fresh| (first..=last).contains(&sample.slot(minutes));
+        self.fresh.iter().filter(inside).any(|sample| sample.bad)
+            || self.rings[resolution].slots(first, last).any(|count| count.bad > 0)
     }
 
     /// The figures of the window that ends at `at`.
@@ -83,7 +117,12 @@ impl Latency {
         // A window that ends with a slot does not reach into the next one.
         let (first, last) = reach(resolution, window.length(), at.minus(Span::TICK));
         let ring = &self.rings[resolution];
-        let counted = Counted::of(ring.slots(first, last));
+        let minutes = RESOLUTIONS[resolution].0;
+        let fresh = || self.fresh.iter().filter(|sample| (first..=last).contains(&sample.slot(minutes)));
+        let counted = fresh().fold(Counted::of(ring.slots(first, last)), |counted, sample| Counted {
+            samples: counted.samples + u64::from(sample.samples),
+            bad: counted.bad + sample.counted_bad(),
+        });
         let mut figures = LatencyFigures {
             samples: counted.samples,
             within: counted.samples - counted.bad,
@@ -98,6 +137,9 @@ impl Latency {
         for count in ring.classes.range(from..).take_while(|count| count.slot <= last) {
             counts[usize::from(count.class)] += u64::from(count.samples);
         }
+        for sample in fresh() {
+            counts[usize::from(sample.class)] += u64::from(sample.samples);
+        }
         let quantile = |percent| {
             let wanted = rank(samples, percent) as u64;
             let mut passed = 0;
@@ -111,7 +153,7 @@ impl Latency {
         figures
     }
 
-    /// What the window of that length is at `at`, that instant included, and becomes later.
+    /// What the window of that length is at `at`, that instant included, and becomes later. All must be sorted in.
     pub(super) fn leaving(&self, resolution: usize, length: Span, at: Instant) -> Leaving<'_> {
         let (first, last) = reach(resolution, length, at);
         let slots = self.rings[resolution].slots(first, last);
@@ -135,31 +177,31 @@ impl Latency {
     }
 }
 
+impl Fresh {
+    fn slot(&self, minutes: i64) -> u32 {
+        u32::try_from(i64::from(self.minute) / minutes).unwrap_or(0)
+    }
+
+    fn counted_bad(&self) -> u64 {
+        if self.bad { u64::from(self.samples) } else { 0 }
+    }
+}
+
 impl Ring {
-    fn add(&mut self, slot: u32, oldest: u32, class: u16, (samples, within): (u32, bool)) {
-        while self.counts.front().is_some_and(|count| count.slot < oldest) {
-            self.counts.pop_front();
-        }
-        while self.classes.front().is_some_and(|count| count.slot < oldest) {
-            self.classes.pop_front();
-        }
-        if slot < oldest {
-            return;
-        }
-        let place = last_place(&self.counts, |count| count.slot < slot);
-        if self.counts.get(place).is_none_or(|count| count.slot != slot) {
-            self.counts.insert(place, SlotCount { slot, samples: 0, bad: 0 });
-        }
-        let count = &mut self.counts[place];
-        count.samples = count.samples.saturating_add(samples);
-        count.bad = count.bad.saturating_add(if within { 0 } else { samples });
-        let place = last_place(&self.classes, |count| (count.slot, count.class) < (slot, class));
-        match self.classes.get_mut(place) {
-            Some(count) if (count.slot, count.class) == (slot, class) => {
-                count.samples = count.samples.saturating_add(samples);
-            }
-            _ => self.classes.insert(place, ClassCount { slot, class, samples }),
-        }
+    /// Adds samples sorted by minute, and lets go of what is before the slot `oldest`.
+    fn add(&mut self, fresh: &[Fresh], minutes: i64, oldest: u32) {
+        let counts = fresh.iter().map(|sample| {
+            let (slot, samples) = (sample.slot(minutes), sample.samples);
+            SlotCount { slot, samples, bad: if sample.bad { samples } else { 0 } }
+        });
+        merge(&mut self.counts, counts, oldest);
+        let class = |sample: &Fresh| {
+            let (slot, samples) = (sample.slot(minutes), sample.samples);
+            ClassCount { slot, class: sample.class, samples }
+        };
+        let mut classes: Vec<ClassCount> = fresh.iter().map(class).collect();
+        classes.sort_unstable_by_key(ClassCount::key);
+        merge(&mut self.classes, classes.into_iter(), oldest);
     }
 
     /// What is counted from the first slot to the last.
@@ -179,9 +221,63 @@ impl Counted {
     }
 }
 
-/// Where what is not `before` begins: mostly at the end, or just before it.
-fn last_place<T>(list: &VecDeque<T>, before: impl Fn(&T) -> bool) -> usize {
-    if list.back().is_none_or(&before) { list.len() } else { list.partition_point(before) }
+/// A count of something.
+trait Count: Copy {
+    type Key: Ord;
+    /// What it counts; slots first.
+    fn key(&self) -> Self::Key;
+    fn slot(&self) -> u32;
+    fn add(&mut self, other: Self);
+}
+
+impl Count for SlotCount {
+    type Key = u32;
+
+    fn key(&self) -> u32 {
+        self.slot
+    }
+
+    fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    fn add(&mut self, other: Self) {
+        self.samples = self.samples.saturating_add(other.samples);
+        self.bad = self.bad.saturating_add(other.bad);
+    }
+}
+
+impl Count for ClassCount {
+    type Key = (u32, u16);
+
+    fn key(&self) -> (u32, u16) {
+        (self.slot, self.class)
+    }
+
+    fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    fn add(&mut self, other: Self) {
+        self.samples = self.samples.saturating_add(other.samples);
+    }
+}
+
+/// Adds sorted counts to sorted ones, and lets go of what is before the slot `oldest`.
+fn merge<T: Count>(counts: &mut VecDeque<T>, fresh: impl Iterator<Item = T>, oldest: u32) {
+    while counts.front().is_some_and(|count| count.slot() < oldest) {
+        counts.pop_front();
+    }
+    for next in fresh.filter(|count| count.slot() >= oldest) {
+        let place = match counts.back() {
+            Some(last) if last.key() >= next.key() => counts.partition_point(|count| count.key() < next.key()),
+            _ => counts.len(),
+        };
+        match counts.get_mut(place) {
+            Some(count) if count.key() == next.key() => count.add(next),
+            _ => counts.insert(place, next),
+        }
+    }
 }
 
 impl Leaving<'_> {
@@ -278,6 +374,7 @@ mod tests {
         assert_eq!(latency.figures(Window::Hour, at(7200)).samples, 3600);
         assert_eq!(latency.figures(Window::Month, at(7200)).samples, 7205);
         assert_eq!(latency.figures(Window::Hour, at(86_400)), LatencyFigures::default());
+        latency.sort_in(at(7200));
         let mut leaving = latency.leaving(0, Span::from_hours(1), at(7199));
         assert_eq!(leaving.next_leaves(), Some(at(7200)));
         leaving.go_to(at(7260));

@@ -78,7 +78,7 @@ impl Engine {
         }
         // A good one alarms nobody, unless it is the one that makes them enough to judge the slow ones by.
         let [longest, _] = BurnPair::Steady.windows();
-        let slow = !within || samples.latency.leaving(2, longest, self.state.now).counted.bad > 0;
+        let slow = !within || samples.latency.has_bad(2, longest, self.state.now);
         if slow || !samples.alerts.is_empty() {
             self.judge_latency(place, effects);
         }
@@ -132,9 +132,12 @@ impl Engine {
 
     fn judge_samples(&mut self, place: u32, effects: &mut Vec<Effect>) {
         let now = self.state.now;
+        if let Some(samples) = &mut self.registry.kept.services[place as usize].samples {
+            samples.latency.sort_in(now);
+        }
         let target = self.terms(place, now).latency;
         let limits = &self.state.policies.targets(now).measurements;
-        let service = &self.registry.service(place).name;
+        let service = &ServiceName::known(self.registry.name(place));
         let Some(samples) = &self.registry.service(place).samples else { return };
         let mut wanted = Vec::new();
         for (metric, measured) in &samples.measured {

@@ -77,6 +77,8 @@ pub(super) struct Points {
 
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 struct Block {
+    /// The instant of the first of its points.
+    first: Instant,
     points: Vec<(Instant, Pair)>,
     /// The sums of all blocks before.
     before: Sums,
@@ -88,8 +90,7 @@ impl Points {
         if pair == Pair::default() {
             return;
         }
-        let after =
-            self.blocks.partition_point(|block| block.points.first().is_some_and(|&(first, _)| first <= at));
+        let after = self.blocks.partition_point(|block| block.first <= at);
         let place = after.saturating_sub(1);
         if self.blocks.is_empty() {
             self.blocks.push(Block::default());
@@ -97,7 +98,8 @@ impl Points {
         for block in &mut self.blocks[place + 1..] {
             block.before.add(at, pair);
         }
-        let points = &mut self.blocks[place].points;
+        let block = &mut self.blocks[place];
+        let points = &mut block.points;
         let inside = points.partition_point(|&(known, _)| known < at);
         match points.get_mut(inside) {
             Some((known, amount)) if *known == at => {
@@ -108,9 +110,12 @@ impl Points {
             }
             _ => points.insert(inside, (at, pair)),
         }
-        if points.is_empty() {
-            self.blocks.remove(place);
-        } else if points.len() > BLOCK_MAX {
+        let count = points.len();
+        match points.first() {
+            Some(&(first, _)) => block.first = first,
+            None => _ = self.blocks.remove(place),
+        }
+        if count > BLOCK_MAX {
             self.split(place);
         }
     }
@@ -126,20 +131,22 @@ impl Points {
         for &(at, pair) in &block.points {
             before.add(at, pair);
         }
-        self.blocks.insert(place + 1, Block { points, before });
+        let first = points.first().map_or(block.first, |&(first, _)| first);
+        self.blocks.insert(place + 1, Block { first, points, before });
     }
 
     /// Lets go of everything before `at`. Returns what it came to.
     pub(super) fn forget(&mut self, at: Instant) -> Pair {
         let gone = self.before(at);
-        let begun = self.blocks.partition_point(|block| block.points.first().is_some_and(|&(first, _)| first < at));
+        let begun = self.blocks.partition_point(|block| block.first < at);
         let Some(last) = begun.checked_sub(1) else { return Pair::default() };
         self.blocks.drain(..last);
-        let points = &mut self.blocks[0].points;
-        points.drain(..points.partition_point(|&(known, _)| known < at));
-        points.shrink_to_fit();
-        if points.is_empty() {
-            self.blocks.remove(0);
+        let block = &mut self.blocks[0];
+        block.points.drain(..block.points.partition_point(|&(known, _)| known < at));
+        block.points.shrink_to_fit();
+        match block.points.first() {
+            Some(&(first, _)) => block.first = first,
+            None => _ = self.blocks.remove(0),
         }
         for (place, block) in self.blocks.iter_mut().enumerate() {
             block.before = if place == 0 { Sums::default() } else { block.before.minus(gone) };
@@ -156,12 +163,12 @@ impl Points {
 
     /// The first instant of all.
     pub(super) fn first(&self) -> Option<Instant> {
-        self.blocks.first().and_then(|block| block.points.first()).map(|&(at, _)| at)
+        self.blocks.first().map(|block| block.first)
     }
 
     /// The sums of everything before `at`.
     pub(super) fn before(&self, at: Instant) -> Sums {
-        let after = self.blocks.partition_point(|block| block.points.first().is_some_and(|&(first, _)| first < at));
+        let after = self.blocks.partition_point(|block| block.first < at);
         let Some(block) = after.checked_sub(1).and_then(|place| self.blocks.get(place)) else {
             return Sums::default();
         };
@@ -172,13 +179,14 @@ impl Points {
         block.before.plus(sums)
     }
 
+    /// The integral of that step function over all time before `until`.
+    pub(super) fn total(&self, until: Instant) -> (i128, i128) {
+        if self.blocks.is_empty() { (0, 0) } else { self.before(until).integral(until) }
+    }
+
     /// The integral over `[from, until)` of the step function whose changes these are.
     pub(super) fn integral(&self, from: Instant, until: Instant) -> (i128, i128) {
-        if self.blocks.is_empty() {
-            return (0, 0);
-        }
-        let (a_until, b_until) = self.before(until).integral(until);
-        let (a_from, b_from) = self.before(from).integral(from);
+        let ((a_until, b_until), (a_from, b_from)) = (self.total(until), self.total(from));
         (a_until - a_from, b_until - b_from)
     }
 
@@ -202,13 +210,12 @@ impl Points {
 
     /// The first instant after `at` at which something changes.
     pub(super) fn next_after(&self, at: Instant) -> Option<Instant> {
-        let after =
-            self.blocks.partition_point(|block| block.points.first().is_some_and(|&(first, _)| first <= at));
+        let after = self.blocks.partition_point(|block| block.first <= at);
         let inside = after.checked_sub(1).and_then(|place| {
             let points = &self.blocks[place].points;
             points.get(points.partition_point(|&(known, _)| known <= at))
         });
-        inside.or_else(|| self.blocks.get(after).and_then(|block| block.points.first())).map(|&(known, _)| known)
+        inside.map(|&(known, _)| known).or_else(|| self.blocks.get(after).map(|block| block.first))
     }
 }
 

@@ -15,7 +15,6 @@ use crate::model::calendar::{Calendar, Range};
 use crate::model::figures::{Figures, LatencyFigures, State, Tallies};
 use crate::model::incident::Incident;
 use crate::model::level::Ratio;
-use crate::model::service::ServiceName;
 use crate::model::target::{AVAILABILITY, Maintenance, Targets, Value};
 use crate::model::time::{Instant, Window};
 
@@ -110,8 +109,8 @@ impl Engine {
 impl<'a> ServiceView<'a> {
     /// Its name.
     #[must_use]
-    pub const fn name(&self) -> &'a ServiceName {
-        &self.service.name
+    pub fn name(&self) -> &'a str {
+        self.engine.registry.name(self.place)
     }
 
     /// A name for people; empty when the catalogue has none.

@@ -16,14 +16,12 @@ use crate::model::time::Instant;
 /// A service.
 #[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Service {
-    pub(super) name: ServiceName,
-    /// Where its title stands in the text of all titles.
+    /// Where its name ends in the text of all names; it begins where that of the service before it ends.
+    name_end: u32,
+    /// Where its title stands in the text of all titles, and how long it is.
     title: (u32, u32),
-    /// Words.
-    kind: u32,
-    region: u32,
-    tier: u32,
-    owner: u32,
+    /// The description that it shares with others.
+    description: u32,
     /// The list of the groups that it is in, the built-in ones among them.
     groups: u32,
     /// What it depends on.
@@ -36,6 +34,15 @@ pub(super) struct Service {
     pub(super) history: Option<Box<History>>,
     /// Absent for a service that was never measured.
     pub(super) samples: Option<Box<Samples>>,
+}
+
+/// What many services share word for word. All of them are numbers of words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+struct Description {
+    kind: u32,
+    region: u32,
+    tier: u32,
+    owner: u32,
 }
 
 /// What a service depends on. Nearly all depend on nothing, or on one other.
@@ -67,9 +74,12 @@ pub(super) struct Registry {
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Kept {
     pub(super) services: Vec<Service>,
+    /// All names, one after the other, in the order of the places.
+    names: String,
     /// All titles, one after the other.
     titles: String,
     words: Shared<Box<str>>,
+    descriptions: Shared<Description>,
     group_lists: Shared<Vec<u32>>,
     /// Lists of parents; of alternatives one is enough.
     parent_lists: Shared<Vec<Vec<u32>>>,
@@ -78,10 +88,16 @@ pub(super) struct Kept {
 }
 
 /// Values that many share, each kept once.
-#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
 struct Shared<T: std::hash::Hash + Ord + Eq> {
     list: Vec<T>,
     numbers: HashMap<T, u32>,
+}
+
+impl<T: std::hash::Hash + Ord + Eq> Default for Shared<T> {
+    fn default() -> Self {
+        Self { list: Vec::new(), numbers: HashMap::new() }
+    }
 }
 
 impl<T: std::hash::Hash + Ord + Clone> Shared<T> {
@@ -117,10 +133,9 @@ impl Registry {
     }
 
     fn enter(&mut self, place: u32) {
-        let services = &self.kept.services;
-        let hash = |place: &u32| hash_of(services[*place as usize].name.as_str());
-        let name = services[place as usize].name.as_str();
-        self.places.insert_unique(hash_of(name), place, hash);
+        let kept = &self.kept;
+        let hash = |place: &u32| hash_of(kept.name(*place));
+        self.places.insert_unique(hash_of(kept.name(place)), place, hash);
     }
 
     /// Puts together what follows from the catalogue as a whole.
@@ -147,7 +162,8 @@ impl Registry {
         self.users_of_kind.clear();
         for service in services {
             if let Some(users) = service.users() {
-                let sum = self.users_of_kind.entry(service.kind).or_default();
+                let kind = self.kept.descriptions.get(service.description).map_or(0, |shared| shared.kind);
+                let sum = self.users_of_kind.entry(kind).or_default();
                 *sum = sum.saturating_add(users);
             }
         }
@@ -192,10 +208,12 @@ impl Registry {
         let service = &mut kept.services[place as usize];
         service.title = title;
         let words = &mut kept.words;
-        service.kind = words.number_of(&facts.kind);
-        service.region = words.number_of(&facts.region);
-        service.tier = words.number_of(&facts.tier);
-        service.owner = words.number_of(&facts.owner);
+        service.description = kept.descriptions.number(&Description {
+            kind: words.number_of(&facts.kind),
+            region: words.number_of(&facts.region),
+            tier: words.number_of(&facts.tier),
+            owner: words.number_of(&facts.owner),
+        });
         service.groups = kept.group_lists.number(&groups);
         service.parents = match &*parents {
             [] => Parents::None,
@@ -208,8 +226,7 @@ impl Registry {
 
     /// The service's place, if it is known.
     pub(super) fn find(&self, name: &str) -> Option<u32> {
-        let services = &self.kept.services;
-        self.places.find(hash_of(name), |&place| services[place as usize].name.as_str() == name).copied()
+        self.places.find(hash_of(name), |&place| self.kept.name(place) == name).copied()
     }
 
     /// The service's place; one that is not known yet is taken in.
@@ -220,14 +237,13 @@ impl Registry {
         let kept = &mut self.kept;
         let place = index(kept.services.len());
         let empty = kept.words.number_of("");
+        let plain = Description { kind: empty, region: empty, tier: empty, owner: empty };
+        kept.names.push_str(name.as_str());
         let groups = vec![kept.group_names.number_of("all")];
         kept.services.push(Service {
-            name: name.clone(),
+            name_end: index(kept.names.len()),
             title: (0, 0),
-            kind: empty,
-            region: empty,
-            tier: empty,
-            owner: empty,
+            description: kept.descriptions.number(&plain),
             groups: kept.group_lists.number(&groups),
             parents: Parents::None,
             users: NO_USERS,
@@ -327,11 +343,18 @@ impl Registry {
 
     /// Users of all services of the kind that a service is of.
     pub(super) fn users_of_kind(&self, place: u32) -> u64 {
-        self.users_of_kind.get(&self.service(place).kind).copied().unwrap_or(0)
+        let shared = self.kept.descriptions.get(self.service(place).description);
+        shared.and_then(|shared| self.users_of_kind.get(&shared.kind)).copied().unwrap_or(0)
     }
 
-    fn word(&self, number: u32) -> &str {
-        self.kept.words.get(number).map_or("", |word| word)
+    fn word(&self, place: u32, of: fn(&Description) -> u32) -> &str {
+        let shared = self.kept.descriptions.get(self.service(place).description);
+        shared.and_then(|shared| self.kept.words.get(of(shared))).map_or("", |word| word)
+    }
+
+    /// Its name.
+    pub(super) fn name(&self, place: u32) -> &str {
+        self.kept.name(place)
     }
 
     /// A name for people; empty when the catalogue has none.
@@ -341,19 +364,19 @@ impl Registry {
     }
 
     pub(super) fn kind(&self, place: u32) -> &str {
-        self.word(self.service(place).kind)
+        self.word(place, |shared| shared.kind)
     }
 
     pub(super) fn region(&self, place: u32) -> &str {
-        self.word(self.service(place).region)
+        self.word(place, |shared| shared.region)
     }
 
     pub(super) fn tier(&self, place: u32) -> &str {
-        self.word(self.service(place).tier)
+        self.word(place, |shared| shared.tier)
     }
 
     pub(super) fn owner(&self, place: u32) -> &str {
-        self.word(self.service(place).owner)
+        self.word(place, |shared| shared.owner)
     }
 
     /// The groups that the catalogue names for a service: those that are not built in.
@@ -366,8 +389,15 @@ impl Registry {
 
     /// What a service depends on, as the catalogue writes it.
     pub(super) fn depends_on(&self, place: u32) -> Vec<String> {
-        let name = |&parent: &u32| self.service(parent).name.as_str();
+        let name = |&parent: &u32| self.name(parent);
         self.parents_of(place).map(|names| names.iter().map(name).collect::<Vec<_>>().join("|")).collect()
+    }
+}
+
+impl Kept {
+    fn name(&self, place: u32) -> &str {
+        let start = place.checked_sub(1).map_or(0, |before| self.services[before as usize].name_end);
+        &self.names[start as usize..self.services[place as usize].name_end as usize]
     }
 }
 

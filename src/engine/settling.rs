@@ -16,6 +16,7 @@ use crate::model::alert::Owner;
 use crate::model::effect::{Effect, Reason};
 use crate::model::level::Ratio;
 use crate::model::policy::Policy;
+use crate::model::service::ServiceName;
 use crate::model::target::{AVAILABILITY, Maintenance as MaintenanceMode, Subject, Value};
 use crate::model::time::{Instant, Span};
 
@@ -120,7 +121,7 @@ impl Engine {
     /// The service's terms at an instant.
     pub(super) fn terms(&self, place: u32, at: Instant) -> Terms {
         let in_group = |group: &str| self.registry.is_in_group(place, group);
-        let service = self.registry.service(place).name.as_str();
+        let service = self.registry.name(place);
         let subject = Subject { service, tier: self.registry.tier(place), in_group: &in_group };
         self.state.policies.terms(at, &subject)
     }
@@ -181,7 +182,7 @@ impl Engine {
         let service = self.registry.service(place);
         let cx = Context {
             now: self.state.now,
-            service: &service.name,
+            service: self.registry.name(place),
             kind: self.registry.kind(place),
             region: self.registry.region(place),
             tier: self.registry.tier(place),
@@ -226,7 +227,7 @@ impl Engine {
         let promise = if watched { self.promise_of(place, self.state.now) } else { None };
         let service = self.registry.service(place);
         let account = ServiceAccount { timeline: &history.timeline, since: service.since };
-        let owner = Owner::Service(service.name.clone());
+        let owner = Owner::Service(ServiceName::known(self.registry.name(place)));
         let judged = budget::of_service(promise, &account, &owner, &history.budget_alerts, self.state.now);
         let now = self.state.now;
         budget::update(&mut history.budget_alerts, judged.wanted, now, &Reason::Budget, effects);
@@ -283,7 +284,7 @@ impl Engine {
         let (judged, watch) = budget::of_group(promise, group, &owner, &alerts, now);
         budget::update(&mut alerts, judged.wanted, now, &Reason::Budget, effects);
         group.alerts = alerts;
-        group.watch = Some(watch);
+        group.watch = Some(Box::new(watch));
         let deadline = judged.deadline.filter(|&at| at > now);
         group.due = deadline;
         self.state.timers.set(TimerOwner::Group(place), Timer::Budget, deadline);

@@ -26,6 +26,11 @@ pub enum BadServiceName {
 }
 
 impl ServiceName {
+    /// A name that was read before.
+    pub(crate) fn known(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// Reads a name.
     ///
     /// # Errors

@@ -229,7 +229,7 @@ pub async fn services(
     let mut found: Vec<ServiceView<'_>> = engine
         .services()
         .filter(|view| {
-            query.after.as_deref().is_none_or(|after| view.name().as_str() > after)
+            query.after.as_deref().is_none_or(|after| view.name() > after)
                 && query.group.as_ref().is_none_or(|group| view.is_in(group))
                 && state.is_none_or(|state| view.state(at) == state)
         })
@@ -237,11 +237,11 @@ pub async fn services(
     let more = found.len() > limit;
     if more {
         // Only the page is put in order: the network may have a million services.
-        found.select_nth_unstable_by_key(limit, |view| view.name().as_str());
+        found.select_nth_unstable_by_key(limit, |view| view.name());
         found.truncate(limit);
     }
-    found.sort_unstable_by_key(|view| view.name().as_str());
-    let next = found.last().filter(|_| more).map(|last| last.name().to_string());
+    found.sort_unstable_by_key(|view| view.name());
+    let next = found.last().filter(|_| more).map(|last| last.name().to_owned());
     let page: Vec<Value> = found.into_iter().map(|view| json::service(&engine, view, &Asked::at(at))).collect();
     Ok(Json(json!({ "services": page, "next": next })))
 }

@@ -92,7 +92,7 @@ pub fn service(engine: &Engine, view: ServiceView<'_>, asked: &Asked) -> Value {
         .collect();
     let of = |range| period(&view.period_under(range, at, under), target);
     let mut object = json!({
-        "service": view.name().as_str(),
+        "service": view.name(),
         "state": view.state(at).name(),
         "windows": windows,
         "calendar": periods(engine, at, of),

@@ -180,7 +180,7 @@ fn services(engine: &Engine, at: Instant, services_max: usize) -> Vec<MetricFami
         Family::gauge("fournines_service_up", "1 when nothing is wrong or it is only degraded, 0 when it is down.");
     let mut of_services = Windows::new(OF_SERVICES);
     for view in engine.services().take(services_max) {
-        let name = view.name().as_str();
+        let name = view.name();
         let state = view.state(at);
         // Neither up nor down has no sample: it is never shown as up.
         if !matches!(state, State::Unknown | State::Maintenance) {

@@ -148,7 +148,7 @@ pub(crate) fn budgets<'a>(engine: &'a Engine, groups: &[&str]) -> Vec<Budget<'a>
     let targets = engine.targets(now);
     let (name, window, horizon) = (targets.budget_window, targets.budget_window.length(), targets.risk_horizon);
     let services = engine.services().filter(|_| targets.watch_services).map(|view| Budget {
-        owner: Owner::Service(view.name().clone()),
+        owner: Owner::Service(ServiceName::new(view.name()).unwrap()),
         target: view.target(now).unwrap(),
         mode: view.maintenance(now),
         lengths: Box::new(move |from, until| view.figures_within(Range { from, until }, now).lengths),

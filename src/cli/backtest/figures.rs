@@ -82,7 +82,7 @@ impl Standing {
 /// Every standing that differs: services by name, then groups.
 pub(super) fn differences(before: &Engine, after: &Engine, at: Instant) -> Vec<Difference> {
     let both = [before, after];
-    let views = both.map(|engine| engine.services().map(|view| (view.name().as_str(), view)).collect());
+    let views = both.map(|engine| engine.services().map(|view| (view.name(), view)).collect());
     let services = compare(both, views, at, false, |view: &ServiceView<'_>, range| Standing {
         figures: view.figures_within(range, at),
         target: view.target(at),
