@@ -54,10 +54,10 @@ impl Group {
 }
 
 /// A record that nothing is known of yet but when it began.
-pub(super) fn blank(id: IncidentId, group: &Group, cx: &Context<'_>) -> Incident {
+pub(super) fn blank(id: IncidentId, service: ServiceName, group: &Group, cx: &Context<'_>) -> Incident {
     Incident {
         id,
-        service: ServiceName::known(cx.service),
+        service,
         region: cx.region.to_owned(),
         status: Status::Open,
         merged_into: None,

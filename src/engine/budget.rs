@@ -2,7 +2,7 @@
 
 use super::alerts;
 use super::crossing::{self, Account, Gauge, Next, just_before};
-use super::groups::Group;
+use super::groups::{Group, UpTo};
 use super::timeline::{Stand, Timeline};
 use super::watch::Watch;
 use crate::model::alert::{About, Alert, AlertFacts, AlertKey, AlertName, BurnPair, Owner};
@@ -218,10 +218,11 @@ pub(super) fn of_group(
 ) -> (Judgement, Watch) {
     let mut look = Look::new(promise, group, now);
     if let Some(promise) = promise.filter(|promise| promise.target.rest() > 0) {
-        look.at_budget(&promise, of, before);
+        // Of what fires it is asked how long it lasts, and the pairs' windows are the shortest.
         if group.members >= BURN_MEMBERS_MIN {
             BurnPair::ALL.into_iter().for_each(|pair| look.at_pair(pair, &promise, of, before));
         }
+        look.at_budget(&promise, of, before);
         // What is known to begin ahead of now.
         group.next_down_after(now).into_iter().for_each(|at| look.again_at(at));
         // What it spends may matter so long before.
@@ -235,6 +236,7 @@ pub(super) fn of_group(
 struct Look<'a> {
     group: &'a Group,
     now: Instant,
+    known: UpTo,
     /// The weight that is down.
     down: i128,
     /// The weight that may be lost in a microsecond, with what shortens the window.
@@ -251,11 +253,17 @@ impl<'a> Look<'a> {
         let shrinks = (group.weight() * rest).div_euclid(i128::from(Ratio::WHOLE)) + 1;
         let down = Group::speed(group, now).down_gross;
         let judgement = Judgement { wanted: Vec::new(), deadline: None };
-        Self { group, now, down, losing: down + shrinks, judgement, watch: Watch::new(now, down + shrinks) }
+        let (known, losing) = (group.up_to(now), down + shrinks);
+        Self { group, now, known, down, losing, judgement, watch: Watch::new(now, losing) }
     }
 
     fn again_at(&mut self, at: Instant) {
         self.judgement.deadline = self.judgement.deadline.into_iter().chain([at]).min();
+    }
+
+    /// What the gauge's lengths are now.
+    fn lengths(&self, gauge: &Gauge<'_>) -> Lengths {
+        self.group.between(&self.group.up_to(self.now.minus(gauge.window)), &self.known)
     }
 
     /// The soonest instant at which so much more can be lost, when that is not near.
@@ -267,13 +275,13 @@ impl<'a> Look<'a> {
     fn at_budget(&mut self, promise: &Promise, of: &Owner, before: &[Alert]) {
         let overspent = promise.overspent();
         let gauge = Gauge { window: promise.window.length(), of: &overspent };
-        let value = gauge.value(self.group, self.now);
+        let lengths = self.lengths(&gauge);
+        let value = overspent(&lengths);
         let left = (-value).div_euclid(i128::from(Ratio::WHOLE));
         if value <= 0 {
             self.watch.spent_after(left, promise.horizon);
             // Where nothing was lost, a shorter window spends nothing either.
-            let lost = || self.group.promised(self.now.minus(gauge.window), self.now).down_gross;
-            if self.down == 0 && lost() == 0 {
+            if self.down == 0 && lengths.down_gross == 0 {
                 return;
             }
             // What is known to begin has its part in when the budget will be spent.
@@ -302,15 +310,18 @@ impl<'a> Look<'a> {
     fn at_pair(&mut self, pair: BurnPair, promise: &Promise, of: &Owner, before: &[Alert]) {
         let burns = burns(pair, promise);
         let gauges = pair.windows().map(|window| Gauge { window, of: &burns });
-        let values = [0, 1].map(|place: usize| gauges[place].value(self.group, self.now));
+        let values = [0, 1].map(|place: usize| burns(&self.lengths(&gauges[place])));
         let holds = values.iter().all(|&value| value > 0);
         if holds {
             self.judgement.wanted.push(burn(pair, promise, self.group, (of, before), self.now));
             self.watch.fires(true);
-            let lasts = gauges.iter().map(|gauge| self.lasts_until(gauge));
-            if let Some(at) = lasts.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().min()) {
+            let [long, short] = &gauges;
+            if let Some(at) = self.lasts_until(short) {
                 self.again_at(at);
-                return;
+                if let Some(at) = self.lasts_until(long) {
+                    self.again_at(at);
+                    return;
+                }
             }
         } else {
             // Both must be beyond: that which is further from it says how soon.
@@ -333,10 +344,13 @@ impl<'a> Look<'a> {
     /// Until when at least the gauge stays above nothing even if nothing is open from now on, when that is not near:
     /// all that was lost has to leave the window first, and it leaves it from its old end.
     fn lasts_until(&self, gauge: &Gauge<'_>) -> Option<Instant> {
-        let lost_since = self.group.promised_until(self.now);
         let above = |at: Instant| {
             let from = at.minus(gauge.window);
-            let lost = if from < self.now { lost_since(from) } else { Lengths::default() };
+            let lost = if from < self.now {
+                self.group.between(&self.group.up_to(from), &self.known)
+            } else {
+                Lengths::default()
+            };
             let observed = self.group.observed(from, at);
             (gauge.of)(&Lengths { observed, excluded: 0, unknown: 0, blind: 0, ..lost }) > 0
         };
@@ -344,6 +358,12 @@ impl<'a> Look<'a> {
         if !above(lasts) {
             return None;
         }
+        // There will be a look by then anyway.
+        let again = self.judgement.deadline.filter(|&again| lasts < again && again < over);
+        if let Some(again) = again.filter(|&again| above(again)) {
+            return Some(again);
+        }
+        over = again.unwrap_or(over);
         // It is looked at again then, so an eighth sooner does no harm, and closer would cost more looks at the past.
         while over.since(lasts) > NEAR && over.since(lasts).as_micros() > lasts.since(self.now).as_micros() / 8 {
             let middle = lasts.plus(Span::from_micros(over.since(lasts).as_micros() / 2));

@@ -35,6 +35,19 @@ pub(super) struct Day {
     pub(super) acknowledge_micros: i64,
 }
 
+/// One day of one group.
+#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
+pub(super) struct GroupDay {
+    /// The integral of each curve that is not nothing: by users, and by services.
+    pub(super) areas: Vec<(u8, i128, i128)>,
+    pub(super) starts: i64,
+    pub(super) planned: i64,
+    /// How many, and their lengths.
+    pub(super) repairs: (i64, i64),
+    pub(super) over: i64,
+    pub(super) acknowledged: (i64, i64),
+}
+
 impl<T> Default for Days<T> {
     fn default() -> Self {
         Self(Vec::new())
@@ -51,11 +64,50 @@ impl<T: Default> Days<T> {
         &mut self.0[place].1
     }
 
+    /// Takes no more room than there are days.
+    pub(super) fn shrink(&mut self) {
+        self.0.shrink_to_fit();
+    }
+
     /// The days that begin in `[from, until)`.
     pub(super) fn within(&self, from: Instant, until: Instant) -> &[(Instant, T)] {
         let first = self.0.partition_point(|&(start, _)| start < from);
         let last = self.0.partition_point(|&(start, _)| start < until);
         &self.0[first..last.max(first)]
+    }
+}
+
+impl GroupDay {
+    /// The integral of the curve of that number.
+    pub(super) fn area(&self, curve: usize) -> (i128, i128) {
+        self.areas.iter().find(|area| usize::from(area.0) == curve).map_or((0, 0), |&(_, a, b)| (a, b))
+    }
+
+    /// Adds to it.
+    pub(super) fn add_area(&mut self, curve: usize, more: (i128, i128)) {
+        if more == (0, 0) {
+            return;
+        }
+        match self.areas.iter_mut().find(|area| usize::from(area.0) == curve) {
+            Some((_, a, b)) => (*a, *b) = (*a + more.0, *b + more.1),
+            None => {
+                self.areas.reserve_exact(1);
+                self.areas.push((u8::try_from(curve).unwrap_or(u8::MAX), more.0, more.1));
+            }
+        }
+    }
+
+    /// Adds another part of the same day.
+    pub(super) fn add(&mut self, other: &Self) {
+        for &(curve, a, b) in &other.areas {
+            self.add_area(usize::from(curve), (a, b));
+        }
+        let plus = |one: (i64, i64), other: (i64, i64)| (one.0 + other.0, one.1 + other.1);
+        self.starts += other.starts;
+        self.planned += other.planned;
+        self.repairs = plus(self.repairs, other.repairs);
+        self.over += other.over;
+        self.acknowledged = plus(self.acknowledged, other.acknowledged);
     }
 }
 

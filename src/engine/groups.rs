@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::folding::{Day, Days, days_after};
+use super::folding::{Day, Days, GroupDay, days_after};
 use super::history::Brief;
 use super::incidents::Acknowledged;
 use super::lengths::LengthTable;
@@ -89,21 +89,14 @@ struct Sums {
     past: Option<Box<Days<GroupDay>>>,
 }
 
+/// The sums that budgets are made of, over all time before an instant.
+pub(super) struct UpTo {
+    at: Instant,
+    of: [i128; BUDGETED.len()],
+}
+
 /// Of a group to which nothing ever happened.
 static NOTHING: LazyLock<Sums> = LazyLock::new(Sums::default);
-
-/// One day of one group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
-struct GroupDay {
-    /// The integral of each curve: by users, and by services.
-    areas: [(i128, i128); CURVES],
-    starts: i128,
-    planned: i128,
-    /// How many, and their lengths.
-    repairs: (i128, i128),
-    over: i128,
-    acknowledged: (i128, i128),
-}
 
 /// A service's part in a group.
 #[derive(Clone, Copy, Debug)]
@@ -272,6 +265,7 @@ impl Group {
                 past.of(from).add(&day);
             }
         }
+        past.shrink();
         sums.past = Some(past);
         sums.curves.iter_mut().for_each(|curve| curve.flatten(until));
         for counts in [&mut sums.starts, &mut sums.planned, &mut sums.acknowledged] {
@@ -288,9 +282,9 @@ impl Group {
         let Totals { excluded, unknown, blind, down, down_gross, degraded, weighted, lost } = day.totals;
         let weight = weighted - i128::from(Ratio::WHOLE) * i128::from(down);
         let mut folded = GroupDay {
-            starts: i128::from(day.outages),
-            planned: i128::from(day.planned),
-            acknowledged: (i128::from(day.acknowledged), i128::from(day.acknowledge_micros)),
+            starts: i64::from(day.outages),
+            planned: i64::from(day.planned),
+            acknowledged: (i64::from(day.acknowledged), day.acknowledge_micros),
             ..GroupDay::default()
         };
         for (curve, area) in [
@@ -302,9 +296,9 @@ impl Group {
             (Curve::Degraded, i128::from(degraded)),
             (Curve::Weight, weight),
         ] {
-            folded.areas[curve as usize] = (area * i128::from(a), area * i128::from(b));
+            folded.add_area(curve as usize, (area * i128::from(a), area * i128::from(b)));
         }
-        folded.areas[Curve::Lost as usize] = (lost - i128::from(down) * i128::from(a), 0);
+        folded.add_area(Curve::Lost as usize, (lost - i128::from(down) * i128::from(a), 0));
         self.sums_mut().past.get_or_insert_default().of(start).add(&folded);
     }
 
@@ -315,7 +309,7 @@ impl Group {
 
     /// The integral of a curve over `[from, until)`.
     fn area(&self, curve: Curve, from: Instant, until: Instant) -> (i128, i128) {
-        let folded = self.days(from, until).iter().map(|(_, day)| day.areas[curve as usize]);
+        let folded = self.days(from, until).iter().map(|(_, day)| day.area(curve as usize));
         folded.fold(self.sums().curves[curve as usize].integral(from, until), plus)
     }
 
@@ -339,7 +333,7 @@ impl Group {
         let span = i128::from(until.since(from).as_micros());
         let folded = self.days(from, until);
         let areas: [(i128, i128); CURVES] = std::array::from_fn(|curve| {
-            let folded = folded.iter().map(|(_, day)| day.areas[curve]);
+            let folded = folded.iter().map(|(_, day)| day.area(curve));
             folded.fold(self.sums().curves[curve].integral(from, until), plus)
         });
         let pick = |of: fn((i128, i128)) -> i128, always: i64| {
@@ -369,11 +363,11 @@ impl Group {
         let mut answered = self.sums().acknowledged.sum(from, until);
         let mut over = self.sums().over.sum(first, last).0;
         for (_, day) in self.days(from, until) {
-            outages += day.starts;
-            planned += day.planned;
-            repaired = plus(repaired, day.repairs);
-            answered = plus(answered, day.acknowledged);
-            over += day.over;
+            outages += i128::from(day.starts);
+            planned += i128::from(day.planned);
+            repaired = plus(repaired, wide(day.repairs));
+            answered = plus(answered, wide(day.acknowledged));
+            over += i128::from(day.over);
         }
         let ((repairs, repair_sum), (acknowledged, acknowledge_sum)) = (repaired, answered);
         let quantiles = self.sums().lengths.quantiles(from, until);
@@ -404,16 +398,19 @@ impl Group {
         budgeted(i128::from(always) * span, |curve| self.counted(self.area(curve, from, until)))
     }
 
-    /// The same for windows that end at `until` and begin in what is kept in full.
-    pub(super) fn promised_until(&self, until: Instant) -> impl Fn(Instant) -> Lengths {
-        let totals = BUDGETED.map(|curve| self.counted(self.sums().curves[curve as usize].total(until)));
+    /// The sums that budgets are made of, over all time before `at` that is kept in full.
+    pub(super) fn up_to(&self, at: Instant) -> UpTo {
+        UpTo { at, of: BUDGETED.map(|curve| self.counted(self.sums().curves[curve as usize].total(at))) }
+    }
+
+    /// The lengths that a budget is made of between the two.
+    pub(super) fn between(&self, from: &UpTo, until: &UpTo) -> Lengths {
+        let span = i128::from(until.at.since(from.at).as_micros());
         let always = i128::from(self.counted((self.always.a, self.always.b)));
-        move |from| {
-            budgeted(always * i128::from(until.since(from).as_micros()), |curve| {
-                let place = BUDGETED.iter().position(|&known| known == curve).unwrap_or(0);
-                totals[place] - self.counted(self.sums().curves[curve as usize].total(from))
-            })
-        }
+        budgeted(always * span, |curve| {
+            let place = BUDGETED.iter().position(|&known| known == curve).unwrap_or(0);
+            until.of[place] - from.of[place]
+        })
     }
 
     /// How much of `[from, until)` is observed.
@@ -444,26 +441,32 @@ impl Sums {
     /// What is not folded yet of a day.
     fn day(&self, from: Instant, end: Instant) -> GroupDay {
         let (first, last) = (from.plus(Span::TICK), end.plus(Span::TICK));
-        GroupDay {
-            areas: std::array::from_fn(|curve| self.curves[curve].integral(from, end)),
-            starts: self.starts.sum(from, end).0,
-            planned: self.planned.sum(from, end).0,
-            repairs: self.repairs.sum(first, last),
-            over: self.over.sum(first, last).0,
-            acknowledged: self.acknowledged.sum(from, end),
+        let mut day = GroupDay {
+            starts: small(self.starts.sum(from, end).0),
+            planned: small(self.planned.sum(from, end).0),
+            repairs: both_small(self.repairs.sum(first, last)),
+            over: small(self.over.sum(first, last).0),
+            acknowledged: both_small(self.acknowledged.sum(from, end)),
+            ..GroupDay::default()
+        };
+        for (curve, points) in self.curves.iter().enumerate() {
+            day.add_area(curve, points.integral(from, end));
         }
+        day
     }
 }
 
-impl GroupDay {
-    fn add(&mut self, other: &Self) {
-        self.areas.iter_mut().zip(other.areas).for_each(|(area, more)| *area = plus(*area, more));
-        self.starts += other.starts;
-        self.planned += other.planned;
-        self.repairs = plus(self.repairs, other.repairs);
-        self.over += other.over;
-        self.acknowledged = plus(self.acknowledged, other.acknowledged);
-    }
+fn wide(pair: (i64, i64)) -> (i128, i128) {
+    (i128::from(pair.0), i128::from(pair.1))
+}
+
+/// Counts, and microseconds of repairs: no day has so many.
+fn small(sum: i128) -> i64 {
+    i64::try_from(sum).unwrap_or(i64::MAX)
+}
+
+fn both_small(pair: (i128, i128)) -> (i64, i64) {
+    (small(pair.0), small(pair.1))
 }
 
 fn plus(one: (i128, i128), other: (i128, i128)) -> (i128, i128) {

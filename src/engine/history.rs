@@ -332,6 +332,7 @@ impl History {
                 *past.days.of(from) = day;
             }
         }
+        past.days.shrink();
         past.until = until;
         self.past = Some(past);
         self.forget(until)

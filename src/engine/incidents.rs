@@ -18,6 +18,7 @@ use crate::model::effect::{Effect, EffectKind, Reason};
 use crate::model::event::About;
 use crate::model::incident::{Clock, ClockName, Incident, IncidentId, Stage, Status};
 use crate::model::level::LevelRules;
+use crate::model::service::ServiceName;
 use crate::model::time::{Instant, Span};
 
 /// An incident with the alerts that fire for it.
@@ -245,7 +246,10 @@ fn open_or_revive(history: &mut History, group: &Group, cx: &Context<'_>) -> usi
             known
         }
         None => {
-            let incident = assess::blank(id, group, cx);
+            // One name for all of them.
+            let name = history.incidents.last().map(|tracked| tracked.incident.service.clone());
+            let name = name.unwrap_or_else(|| ServiceName::known(cx.service));
+            let incident = assess::blank(id, name, group, cx);
             history.incidents.push(Tracked {
                 incident,
                 alerts: Vec::new(),
@@ -314,6 +318,9 @@ fn reassess(
         effects.push(Effect { at: cx.now, reason, kind });
     }
     if tracked.incident.verified.is_some() && !tracked.counted {
+        // It is kept for long, and seldom changes again.
+        tracked.incident.levels.shrink_to_fit();
+        tracked.incident.clocks.shrink_to_fit();
         tracked.counted = true;
         counts.closed(tracked.incident.level, tracked.incident.cause);
     }

@@ -184,6 +184,8 @@ impl Registry {
         for (&place, (_, facts)) in places.iter().zip(catalogue) {
             self.describe(place, facts);
         }
+        self.kept.names.shrink_to_fit();
+        self.kept.titles.shrink_to_fit();
         self.relate();
     }
 
