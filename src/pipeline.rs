@@ -271,6 +271,14 @@ impl Pipeline {
         let inputs = events.into_iter().map(Input::Event);
         let key = batch.key.as_deref();
         apply_batch(&mut write(&self.engine), received, (&batch.source, key), inputs, effects, tally);
+        let too_old = counts.iter().filter(|((.., outcome), _)| *outcome == Outcome::TooOld);
+        let too_old: u64 = too_old.map(|(_, count)| count).sum();
+        if too_old > 0 {
+            tracing::warn!(
+                events = too_old, source = %batch.source,
+                "events about days of which only the sums are kept: no figure has them; a replay of the storage has"
+            );
+        }
         for ((kind, source, outcome), count) in counts {
             self.telemetry.count_events(kind, &source, outcome.name(), count);
         }
@@ -315,11 +323,13 @@ impl Pipeline {
         match self.journal.append(now, [&batch]) {
             Ok(_) => {}
             Err(error) if error.is_passing() => {
+                self.telemetry.commit_failures.inc();
                 tracing::error!(%error, "days could not be folded; it is tried again tomorrow");
                 return Ok(());
             }
             Err(error) => return Err(error),
         }
+        self.telemetry.sequence.set(self.journal.sequence().cast_signed());
         tracing::info!(until = %last, "what is older is kept by whole days from now on");
         let (received, input) = (self.journal.received(), Input::Fold(days));
         let mut effects = Vec::new();

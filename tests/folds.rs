@@ -4,15 +4,19 @@
 
 mod common;
 
+use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use common::{Server, fournines, free_port, get, post, refused, text, until};
+use common::{Server, fournines, free_port, get, post, post_to, refused, text, until};
 use fournines::clock::Clock;
+use fournines::config::{Settings, Sources};
+use fournines::daemon::Daemon;
 use fournines::model::calendar::{Calendar, Unit};
 use fournines::model::time::{Instant, Span};
 use serde_json::{Value, json};
 
-/// A checkpoint after each event, and with it the folding.
+/// A checkpoint after each event, and with it the folding when it is time.
 const SETTINGS: &str = "time_zone = \"UTC\"\n[storage]\nfold_after = \"100d\"\ncheckpoint_events = 1";
 
 /// Noon of the day so many days ago.
@@ -37,21 +41,46 @@ fn period(daemon: &Server, of: &str, period: &str) -> Value {
     get(&format!("{}/api/v1/{of}?period={period}", daemon.url))["period"]["elapsed"].clone()
 }
 
+/// Loads a history into a daemon in pieces, lets a day pass, and says from when on all is kept in full then.
+fn a_day_later(folder: &Path, history: &str) -> Instant {
+    let file = folder.join("folding.toml");
+    let storage = format!("path = \"{}\"", folder.join("data").display());
+    std::fs::write(&file, format!("{SETTINGS}\n{storage}\n[server]\nlisten = \"127.0.0.1:0\"")).unwrap();
+    let settings = Settings::load(&Sources { file: Some(file), ..Sources::default() }).unwrap();
+    let clock = Clock::system();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let daemon = runtime.block_on(Daemon::start(settings, clock.clone())).unwrap();
+    let url = format!("http://{}", daemon.address);
+    // A checkpoint comes after each piece; nothing of the history may be too old for it.
+    for line in history.lines() {
+        post_to(&url, line);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let metrics = text(&format!("{url}/metrics"));
+    assert!(!metrics.contains("too_old"), "{metrics}");
+    assert_eq!(get(&format!("{url}/api/v1/status"))["kept_in_full_since"], Value::Null);
+    clock.raise(clock.now().plus(Span::from_hours(25)));
+    post_to(&url, &format!(r#"{{"type":"heartbeat","source":"nms","time":"{}"}}"#, clock.now()));
+    let folded = until("the days are folded", || {
+        get(&format!("{url}/api/v1/status"))["kept_in_full_since"].as_str().map(|at| at.parse().unwrap())
+    });
+    daemon.stop();
+    runtime.block_on(daemon.ended()).unwrap();
+    folded
+}
+
 #[test]
 fn days_are_folded_and_answer_as_before() {
     let folder = tempfile::tempdir().unwrap();
-    let port = free_port();
-    let daemon = fournines(folder.path(), port, SETTINGS);
     let (old, recent) = (noon(500), noon(5));
-    let lines = outage("s", "a", old, 30)
+    let history = outage("s", "a", old, 30)
         + &outage("s", "b", old.plus(Span::from_hours(1)), 6)
         + &outage("s", "c", recent, 3);
-    post(&daemon, &lines);
-    let last_folded = noon(100).minus(Span::from_hours(12));
-    until("the days are folded", || {
-        let since = get(&format!("{}/api/v1/status", daemon.url))["kept_in_full_since"].clone();
-        (since == json!(last_folded.to_string())).then_some(())
-    });
+    let last_folded = a_day_later(folder.path(), &history);
+    let port = free_port();
+    let daemon = fournines(folder.path(), port, SETTINGS);
+    let since = get(&format!("{}/api/v1/status", daemon.url))["kept_in_full_since"].clone();
+    assert_eq!(since, json!(last_folded.to_string()));
     let check = |daemon: &Server| {
         for of in ["services/s", "groups/all"] {
             let folded = period(daemon, of, &day(old));

@@ -171,7 +171,7 @@ fn read(reader: &mut Reader, sources: &Sources) -> Result<Settings, Mistakes> {
         path: reader.text("storage.path").unwrap_or_default().into(),
         checkpoint_events: reader.take("storage.checkpoint_events", "a whole number").unwrap_or_default(),
         checkpoint_interval: positive(reader, "storage.checkpoint_interval"),
-        fold_after: positive(reader, "storage.fold_after"),
+        fold_after: reader.parse("storage.fold_after").unwrap_or(FOLD_AFTER_MIN),
     };
     if storage.fold_after < FOLD_AFTER_MIN {
         reader.wrong("storage.fold_after", "is less than 92d: the longest window reaches back 90 days");

@@ -17,6 +17,7 @@ use crate::model::time::Instant;
 
 impl Engine {
     pub(super) fn take(&mut self, event: &Event, effects: &mut Vec<Effect>) -> Outcome {
+        self.note_age(event);
         self.hear(event, effects);
         let id = event.id.as_ref().map_or(Id::NONE, |id| Id::new(&event.source, id));
         let place = if event.drill.is_some() { None } else { event.body.service().map(|name| self.place(name)) };
@@ -62,12 +63,16 @@ impl Engine {
             }
             (Body::MaintenancePlanned { of, maintenance, from, until }, _) => {
                 let plan = Plan::During { from: *from, until: *until };
-                self.maintain(of, maintenance, (event.time, plan), (id, retracted), effects);
-                if event.time > *from { Outcome::Late } else { Outcome::Applied }
+                match self.maintain(of, maintenance, (event.time, plan), (id, retracted), effects) {
+                    false => Outcome::TooOld,
+                    true if event.time > *from => Outcome::Late,
+                    true => Outcome::Applied,
+                }
             }
             (Body::MaintenanceCancelled { of, maintenance }, _) => {
-                self.maintain(of, maintenance, (event.time, Plan::Nothing), (id, retracted), effects);
-                Outcome::Applied
+                let said = (event.time, Plan::Nothing);
+                let taken = self.maintain(of, maintenance, said, (id, retracted), effects);
+                if taken { Outcome::Applied } else { Outcome::TooOld }
             }
             (Body::Retraction { of }, _) => {
                 self.retract(Id::new(&event.source, of), id, effects);
@@ -117,6 +122,7 @@ impl Engine {
         }
     }
 
+    /// Takes in a notice of maintenance. Returns whether it could be: it changes nothing that is folded.
     fn maintain(
         &mut self,
         of: &Maintained,
@@ -124,7 +130,7 @@ impl Engine {
         said: (Instant, Plan),
         identity: (Id, bool),
         effects: &mut Vec<Effect>,
-    ) {
+    ) -> bool {
         let scope = match of {
             Maintained::Service(name) => Scope::Service(self.place(name)),
             Maintained::Group(name) => {
@@ -133,9 +139,14 @@ impl Engine {
                 Scope::Group(group)
             }
         };
-        if let Some((plans, from)) = self.state.maintenance.with_notice(scope, key, said, identity) {
-            self.excuse(scope, plans, from, effects);
+        let Some((plans, from)) = self.state.maintenance.with_notice(scope, key, said, identity) else {
+            return true;
+        };
+        if from.is_some_and(|from| self.is_folded(from)) {
+            return false;
         }
+        self.excuse(scope, plans, from, effects);
+        true
     }
 
     /// Takes back what `of` said, or says again what was taken back, if it is a retraction that is taken back.
@@ -152,12 +163,11 @@ impl Engine {
                     }
                 }
                 Kept::Maintenance => {
-                    let Some((scope, said)) = self.state.maintenance.source_of(id) else { continue };
-                    if self.folded_until().is_some_and(|folded| said < folded) {
-                        continue;
-                    }
+                    let Some(scope) = self.state.maintenance.scope_of(id) else { continue };
                     let (plans, from) = self.state.maintenance.with_retraction(scope, id, retracted);
-                    self.excuse(scope, plans, from, effects);
+                    if from.is_none_or(|from| !self.is_folded(from)) {
+                        self.excuse(scope, plans, from, effects);
+                    }
                 }
                 Kept::Retraction(_) | Kept::Nowhere => {}
             }
@@ -167,7 +177,7 @@ impl Engine {
     /// Whoever speaks is alive, whatever is said.
     fn hear(&mut self, event: &Event, effects: &mut Vec<Effect>) {
         let now = self.state.now;
-        if self.folded_until().is_some_and(|folded| event.time < folded) {
+        if self.is_folded(event.time) {
             return;
         }
         for place in 0..self.state.feeds.len() {

@@ -1,5 +1,5 @@
-//! Folding: what is older than the configuration keeps in full becomes sums of whole days, so that the state does not
-//! grow with the age of the network.
+//! Folding: what is older than the configuration keeps in full becomes sums of whole days, so that marks, incidents and
+//! the points of groups do not pile up with the age of the network.
 //!
 //! Which days those are, an input says: what a calendar makes of a zone is decided once, and read back from the journal.
 //! A service is folded as far as nothing of it reaches across the end of a day: an outage that is still open keeps all
@@ -18,6 +18,12 @@ use crate::model::time::{Instant, Span};
 
 /// How far before what is folded first the days begin: an event that is older still is none that anybody waits for.
 const BEFORE: Span = Span::from_hours(10 * 366 * 24);
+/// No day begins before 1970: an earlier time is a clock that was never set.
+const FIRST: Instant = Instant::from_micros(0);
+/// What is older than this when it is heard of is part of a history that comes in. No window reaches back so far.
+const OLD: Span = Span::from_hours(92 * 24);
+/// For how long nothing is folded after that.
+const QUIET: Span = Span::from_hours(24);
 
 /// Sums by day, by the first instant of each. A day in which nothing happened has none.
 #[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
@@ -141,14 +147,17 @@ impl Engine {
 
     /// The first instants of the days that are over by `until` and not folded yet; the last of them is where they end.
     /// The first time there are those of ten years without anything before, so that a question about a whole year has
-    /// an answer.
+    /// an answer. There are none for a day after anything old was heard of: a history may be on its way in.
     #[must_use]
     pub fn days_over(&self, until: Instant) -> Vec<Instant> {
+        if self.state.now < self.state.last_old.plus(QUIET) {
+            return Vec::new();
+        }
         let calendar = self.calendar();
         let mut day = match self.folded_until() {
             Some(last) => calendar.containing(Unit::Day, last).until,
             None => match self.oldest().filter(|&oldest| oldest < until) {
-                Some(oldest) => calendar.containing(Unit::Year, oldest.min(until.minus(BEFORE))).from,
+                Some(oldest) => calendar.containing(Unit::Year, oldest.min(until.minus(BEFORE)).max(FIRST)).from,
                 None => return Vec::new(),
             },
         };
@@ -186,13 +195,26 @@ impl Engine {
         histories.filter_map(History::oldest).min()
     }
 
+    /// Whether an instant lies in what is folded. What lies around many services stays as it was there, for those that
+    /// are folded so far and for those that are not.
+    pub(super) fn is_folded(&self, at: Instant) -> bool {
+        self.folded_until().is_some_and(|folded| at < folded)
+    }
+
+    /// Takes note of when the last event of a history came in.
+    pub(super) fn note_age(&mut self, event: &Event) {
+        if event.time < self.state.now.minus(OLD) {
+            self.state.last_old = self.state.now;
+        }
+    }
+
     /// Whether the event is about what is folded already, so that no figure can take it in any more.
     pub(super) fn is_too_old(&self, event: &Event, place: Option<u32>) -> bool {
         let (Some(&first), Some(&last)) = (self.state.days.first(), self.state.days.last()) else { return false };
         match (&event.body, place) {
-            // What lies around many services must be the same for those folded and those not.
-            (Body::MaintenancePlanned { from, .. }, _) => (*from).min(event.time) < last,
-            (Body::MaintenanceCancelled { .. } | Body::Heartbeat, _) => event.time < last,
+            (Body::Heartbeat, _) => event.time < last,
+            // What they change says which instants they are about.
+            (Body::MaintenancePlanned { .. } | Body::MaintenanceCancelled { .. }, _) => false,
             (body, Some(place)) if !body.is_sample() => {
                 let history = self.registry.service(place).history.as_deref();
                 event.time < first || history.is_some_and(|history| event.time < history.folded_until())

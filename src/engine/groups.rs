@@ -43,6 +43,8 @@ enum Curve {
 }
 
 const CURVES: usize = 9;
+/// From which curve on they are folded: when services are observed has few points, and goes on for ever.
+const FOLDED: usize = Curve::Since as usize + 1;
 /// Those that a budget is made of.
 const BUDGETED: [Curve; 6] =
     [Curve::Since, Curve::Excluded, Curve::Unknown, Curve::Both, Curve::Down, Curve::Spared];
@@ -252,7 +254,7 @@ impl Group {
     /// Folds what is before the last of `days`.
     pub(super) fn fold(&mut self, days: &[Instant]) {
         let (Some(&until), Some(sums)) = (days.last(), &mut self.sums) else { return };
-        let begun = sums.curves.iter().chain([&sums.starts, &sums.planned, &sums.acknowledged]);
+        let begun = sums.curves[FOLDED..].iter().chain([&sums.starts, &sums.planned, &sums.acknowledged]);
         // What ends with a day is a repair of that day.
         let ended =
             [&sums.repairs, &sums.over].into_iter().filter_map(Points::first).map(|at| at.minus(Span::TICK));
@@ -267,7 +269,7 @@ impl Group {
         }
         past.shrink();
         sums.past = Some(past);
-        sums.curves.iter_mut().for_each(|curve| curve.flatten(until));
+        sums.curves[FOLDED..].iter_mut().for_each(|curve| curve.flatten(until));
         for counts in [&mut sums.starts, &mut sums.planned, &mut sums.acknowledged] {
             counts.forget(until);
         }
@@ -449,7 +451,7 @@ impl Sums {
             acknowledged: both_small(self.acknowledged.sum(from, end)),
             ..GroupDay::default()
         };
-        for (curve, points) in self.curves.iter().enumerate() {
+        for (curve, points) in self.curves.iter().enumerate().skip(FOLDED) {
             day.add_area(curve, points.integral(from, end));
         }
         day

@@ -327,7 +327,9 @@ impl History {
         let empty = || Box::new(Past { until: Instant::MIN, days: Days::default(), overran: Vec::new() });
         let mut past = self.past.take().unwrap_or_else(empty);
         for (from, end) in days_after(days, past.until.max(oldest)).take_while(|&(_, end)| end <= until) {
-            let day = self.day(from.max(since), end, &mut past.overran);
+            // A day that was over before it is kept whole: the catalogue may be corrected.
+            let observed = if since < end { from.max(since) } else { from };
+            let day = self.day(observed, end, &mut past.overran);
             if day != Day::default() {
                 *past.days.of(from) = day;
             }
@@ -365,10 +367,10 @@ impl History {
         let mut until = *days.last()?;
         loop {
             let spanning = self.incidents.iter().filter(|tracked| {
-                tracked.incident.started < until && tracked.over_by().is_none_or(|over| over >= until)
+                let (begun, over) = tracked.reach();
+                begun < until && over.is_none_or(|over| over >= until)
             });
-            let whole =
-                spanning.map(|tracked| tracked.incident.started).min().unwrap_or(until).min(self.cut(until));
+            let whole = spanning.map(|tracked| tracked.reach().0).min().unwrap_or(until).min(self.cut(until));
             if whole >= until {
                 return Some(until);
             }

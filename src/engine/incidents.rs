@@ -43,14 +43,15 @@ impl Tracked {
         Some((at, at.since(incident.started)))
     }
 
-    /// When all that belongs to it was over, if it is: nothing that begins later can become part of it.
-    pub(super) fn over_by(&self) -> Option<Instant> {
+    /// From when until when there is something of it, if it is over: nothing that begins later can become part of it.
+    pub(super) fn reach(&self) -> (Instant, Option<Instant>) {
         let incident = &self.incident;
         if matches!(incident.status, Status::Merged | Status::Withdrawn) {
-            return Some(incident.started);
+            return (incident.started, Some(incident.started));
         }
-        let acknowledged = incident.acknowledged.as_ref().map(|stage| stage.at);
-        Some(incident.restored?.max(incident.verified?).max(acknowledged.unwrap_or(Instant::MIN)))
+        let acknowledged = incident.acknowledged.as_ref().map_or(incident.started, |stage| stage.at);
+        let over = incident.restored.zip(incident.verified).map(|(restored, verified)| restored.max(verified));
+        (incident.started.min(acknowledged), over.map(|over| over.max(acknowledged)))
     }
 
     /// Brings the figures' acknowledgement up to date. Returns what it was and what it is, when they differ.

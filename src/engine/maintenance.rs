@@ -84,7 +84,11 @@ impl Maintenance {
         plans.sum_up();
         let (before, after) = (self.of(scope), plans.excused.stretches());
         let same = before.iter().zip(after).take_while(|(before, after)| before == after).count();
-        let first = [before.get(same), after.get(same)].into_iter().flatten().map(|stretch| stretch.start).min();
+        let first = match (before.get(same), after.get(same)) {
+            // Up to the sooner of the two ends they are the same.
+            (Some(one), Some(other)) if one.start == other.start => Some(one.end_or_max().min(other.end_or_max())),
+            (one, other) => one.into_iter().chain(other).map(|stretch| stretch.start).min(),
+        };
         (plans, first)
     }
 
@@ -93,16 +97,10 @@ impl Maintenance {
         self.by_scope.insert(scope, plans);
     }
 
-    /// Whom what `id` said is for, and the first instant that it is about.
-    pub(super) fn source_of(&self, id: Id) -> Option<(Scope, Instant)> {
-        let said = |plans: &Plans| {
-            let notice = plans.by_key.values().flatten().find(|notice| notice.id == id)?;
-            Some(match notice.plan {
-                Plan::During { from, .. } => from.min(notice.at),
-                Plan::Nothing => notice.at,
-            })
-        };
-        self.by_scope.iter().find_map(|(&scope, plans)| Some((scope, said(plans)?)))
+    /// Whom what `id` said is for.
+    pub(super) fn scope_of(&self, id: Id) -> Option<Scope> {
+        let said = |plans: &Plans| plans.by_key.values().flatten().any(|notice| notice.id == id);
+        self.by_scope.iter().find(|(_, plans)| said(plans)).map(|(&scope, _)| scope)
     }
 
     /// When maintenance of exactly this scope excuses what is down.

@@ -104,6 +104,8 @@ struct State {
     timers: Timers,
     ledger: Ledger,
     counts: Counts,
+    /// When the last event of long before was heard of.
+    last_old: Instant,
     /// The first instants of days, in order: what is before the last one is folded.
     days: Vec<Instant>,
 }
@@ -120,7 +122,8 @@ impl Engine {
     pub fn new() -> Self {
         let mut registry = Registry::default();
         registry.group("all");
-        let state = State { now: Instant::MIN, groups: vec![Group::default()], ..State::default() };
+        let state =
+            State { now: Instant::MIN, last_old: Instant::MIN, groups: vec![Group::default()], ..State::default() };
         Self { state, registry }
     }
 

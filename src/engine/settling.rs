@@ -346,7 +346,7 @@ impl Engine {
                 for (start, day) in history.days(first_day, Instant::MAX) {
                     group.lived(&share, *start, day);
                 }
-                for &when in history.overran() {
+                for &when in history.overran().iter().filter(|when| when.0 >= share.since) {
                     group.overran(when, sign);
                 }
                 for repair in history.repairs.ended_before(history.folded_until()) {

@@ -311,7 +311,12 @@ pub async fn incident(State(reading): State<Arc<Reading>>, Path(id): Path<String
     let engine = reading.engine();
     match engine.incidents().find(|incident| incident.id.to_string() == id) {
         Some(found) => Ok(Json(json::incident(found, reading.at(&engine)))),
-        None => Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no incident {id:?}"))),
+        None => {
+            let folded =
+                engine.folded_until().map(|at| format!("; those before {at} are rows of the storage only"));
+            let detail = format!("there is no incident {id:?}{}", folded.unwrap_or_default());
+            Err(Problem::new(StatusCode::NOT_FOUND, detail))
+        }
     }
 }
 

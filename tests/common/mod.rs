@@ -213,8 +213,13 @@ pub(crate) fn refused(url: &str) -> (u16, Value) {
 
 /// Posts lines of events, all of which must be good.
 pub(crate) fn post(daemon: &Server, lines: &str) -> Value {
+    post_to(&daemon.url, lines)
+}
+
+/// The same, to a daemon at `url`.
+pub(crate) fn post_to(url: &str, lines: &str) -> Value {
     block_on(async {
-        let request = client().post(format!("{}/api/v1/events", daemon.url));
+        let request = client().post(format!("{url}/api/v1/events"));
         let request = request.header("content-type", "application/x-ndjson").body(lines.to_owned());
         let answer: Value = request.send().await.unwrap().json().await.unwrap();
         assert_eq!(answer["rejected_total"], 0, "{answer}");
