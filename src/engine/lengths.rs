@@ -7,6 +7,9 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use super::repairs::rank;
 use crate::model::time::{Instant, Span};
 
+/// Into how many steps a class is divided to find one of its lengths.
+const STEPS: usize = 256;
+
 /// Repairs by length in coarse classes, each sorted by end, so that a quantile over any window is exact and looks at
 /// the repairs of one class only.
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
@@ -35,32 +38,50 @@ impl LengthTable {
             let last = list.partition_point(|&(end, _)| end <= until);
             (first, last.max(first))
         };
-        let classes: Vec<(&[(Instant, Span)], usize)> = self
-            .0
-            .values()
-            .map(|list| {
-                let (first, last) = within(list);
-                (&list[first..last], last - first)
-            })
-            .filter(|&(_, count)| count > 0)
-            .collect();
-        let count: usize = classes.iter().map(|&(_, count)| count).sum();
+        let classes = self.0.iter().map(|(&class, list)| {
+            let (first, last) = within(list);
+            (class, &list[first..last])
+        });
+        let classes: Vec<(u16, &[(Instant, Span)])> = classes.filter(|(_, list)| !list.is_empty()).collect();
+        let count: usize = classes.iter().map(|(_, list)| list.len()).sum();
         let at_rank = |mut rank: usize| {
-            let &(list, _) = classes.iter().find(|&&(_, count)| {
-                let here = rank < count;
+            let &(class, list) = classes.iter().find(|(_, list)| {
+                let here = rank < list.len();
                 if !here {
-                    rank -= count;
+                    rank -= list.len();
                 }
                 here
             })?;
-            let mut lengths: Vec<Span> = list.iter().map(|&(_, length)| length).collect();
-            Some(*lengths.select_nth_unstable(rank).1)
+            nth(class, list, rank)
         };
-        if count == 0 {
-            return None;
-        }
-        Some((at_rank(rank(count, 50))?, at_rank(rank(count, 95))?, at_rank(count - 1)?))
+        let longest = classes.last()?.1.iter().map(|&(_, length)| length).max()?;
+        Some((at_rank(rank(count, 50))?, at_rank(rank(count, 95))?, longest))
     }
+}
+
+/// The length of that rank among those of one class. They are counted by finer steps first, so that only the few of
+/// one step have to be put in order.
+fn nth(class: u16, list: &[(Instant, Span)], mut rank: usize) -> Option<Span> {
+    let (doubling, eighth) = (class / 8, i64::from(class % 8));
+    let (low, shift) = match doubling.checked_sub(3) {
+        Some(scale) => ((8 + eighth) << scale, scale.saturating_sub(8)),
+        None => (0, 0),
+    };
+    let step = |length: Span| usize::try_from((length.as_micros() - low) >> shift).unwrap_or(0).min(STEPS - 1);
+    let mut counts = [0_usize; STEPS];
+    for &(_, length) in list {
+        counts[step(length)] += 1;
+    }
+    let wanted = counts.iter().position(|&count| {
+        let here = rank < count;
+        if !here {
+            rank -= count;
+        }
+        here
+    })?;
+    let mut lengths: Vec<Span> =
+        list.iter().map(|&(_, length)| length).filter(|&length| step(length) == wanted).collect();
+    Some(*lengths.select_nth_unstable(rank).1)
 }
 
 /// Classes eight to each doubling: an hour's has what took 54 to 60 minutes, or so.
@@ -69,4 +90,39 @@ fn class_of(length: Span) -> u16 {
     let doubling = micros.ilog2();
     let eighth = if doubling >= 3 { (micros >> (doubling - 3)) & 7 } else { 0 };
     u16::try_from(u64::from(doubling) * 8 + eighth).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_those_of_all_lengths_in_order() {
+        let mut chance = 7_u64;
+        let mut next = |below: u64| {
+            chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            i64::try_from((chance >> 20) % below).unwrap()
+        };
+        let (mut table, mut plain) = (LengthTable::default(), Vec::new());
+        for n in 0..3000 {
+            // From nothing to days, and some of them the same.
+            let length = Span::from_micros(next(1 << (1 + n % 38)) / (1 + n % 3));
+            let end = Instant::from_micros(next(1000));
+            table.change(end, length, 1);
+            plain.push((end, length));
+        }
+        for _ in 0..500 {
+            let (gone_end, gone) = plain.swap_remove(usize::try_from(next(plain.len() as u64)).unwrap());
+            table.change(gone_end, gone, -1);
+        }
+        for (from, until) in [(-1, 1000), (0, 10), (300, 800), (990, 999), (5, 5), (1000, 2000)] {
+            let (from, until) = (Instant::from_micros(from), Instant::from_micros(until));
+            let inside = plain.iter().filter(|&&(end, _)| from < end && end <= until);
+            let mut lengths: Vec<Span> = inside.map(|&(_, length)| length).collect();
+            lengths.sort_unstable();
+            let at = |percent| lengths[rank(lengths.len(), percent)];
+            let expected = (!lengths.is_empty()).then(|| (at(50), at(95), at(100)));
+            assert_eq!(table.quantiles(from, until), expected, "{from} to {until}");
+        }
+    }
 }
