@@ -141,18 +141,25 @@ impl Pipeline {
     /// # Errors
     /// When it cannot be made durable.
     pub fn adopt(&mut self, policy: Policy, record: &str) -> Result<(), JournalError> {
-        let batch = Batch {
-            kind: Kind::Policy,
-            source: "config".into(),
-            key: None,
-            events: 1,
-            payload: crate::journal::compress(record.as_bytes()),
-        };
-        self.journal.append(self.clock.now(), [&batch])?;
         let input = Input::Policy(Box::new(policy));
-        let mut effects = Vec::new();
+        self.say(self.clock.now(), (Kind::Policy, "config", 1), record, input)
+    }
+
+    /// Takes in something of its own: journals its `text`, and applies it.
+    fn say(
+        &mut self,
+        now: Instant,
+        (kind, source, events): (Kind, &str, u64),
+        text: &str,
+        input: Input,
+    ) -> Result<(), JournalError> {
+        let payload = crate::journal::compress(text.as_bytes());
+        let batch = Batch { kind, source: source.into(), key: None, events, payload };
+        self.journal.append(now, [&batch])?;
+        self.telemetry.sequence.set(self.journal.sequence().cast_signed());
         let received = self.journal.received();
-        apply_batch(&mut write(&self.engine), received, (&batch.source, None), [input], &mut effects, |_, _| {});
+        let mut effects = Vec::new();
+        apply_batch(&mut write(&self.engine), received, (source, None), [input], &mut effects, |_, _| {});
         self.hand_out(&effects);
         Ok(())
     }
@@ -311,30 +318,16 @@ impl Pipeline {
     /// Folds the days that are old enough, through the journal.
     fn fold(&mut self, now: Instant) -> Result<(), JournalError> {
         let days = read(&self.engine).days_over(now.minus(self.fold_after));
-        let Some(last) = days.last() else { return Ok(()) };
+        let Some(&last) = days.last() else { return Ok(()) };
         let text: Vec<String> = days.iter().map(Instant::to_string).collect();
-        let batch = Batch {
-            kind: Kind::Fold,
-            source: "fournines".into(),
-            key: None,
-            events: 0,
-            payload: crate::journal::compress(text.join("\n").as_bytes()),
-        };
-        match self.journal.append(now, [&batch]) {
-            Ok(_) => {}
+        match self.say(now, (Kind::Fold, "fournines", 0), &text.join("\n"), Input::Fold(days)) {
+            Ok(()) => tracing::info!(until = %last, "what is older is kept by whole days from now on"),
             Err(error) if error.is_passing() => {
                 self.telemetry.commit_failures.inc();
                 tracing::error!(%error, "days could not be folded; it is tried again tomorrow");
-                return Ok(());
             }
             Err(error) => return Err(error),
         }
-        self.telemetry.sequence.set(self.journal.sequence().cast_signed());
-        tracing::info!(until = %last, "what is older is kept by whole days from now on");
-        let (received, input) = (self.journal.received(), Input::Fold(days));
-        let mut effects = Vec::new();
-        apply_batch(&mut write(&self.engine), received, (&batch.source, None), [input], &mut effects, |_, _| {});
-        self.hand_out(&effects);
         Ok(())
     }
 

@@ -223,10 +223,11 @@ pub(super) fn of_group(
             BurnPair::ALL.into_iter().for_each(|pair| look.at_pair(pair, &promise, of, before));
         }
         look.at_budget(&promise, of, before);
-        // What is known to begin ahead of now.
-        group.next_down_after(now).into_iter().for_each(|at| look.again_at(at));
-        // What it spends may matter so long before.
-        group.next_down_after(now).into_iter().for_each(|at| look.watch.ends(at.minus(promise.horizon)));
+        // What is known to begin ahead of now; what it spends may matter so long before.
+        if let Some(at) = group.next_down_after(now) {
+            look.again_at(at);
+            look.watch.ends(at.minus(promise.horizon));
+        }
     }
     (look.judgement, look.watch)
 }
@@ -261,9 +262,9 @@ impl<'a> Look<'a> {
         self.judgement.deadline = self.judgement.deadline.into_iter().chain([at]).min();
     }
 
-    /// What the gauge's lengths are now.
-    fn lengths(&self, gauge: &Gauge<'_>) -> Lengths {
-        self.group.between(&self.group.up_to(self.now.minus(gauge.window)), &self.known)
+    /// The lengths from `from` until now.
+    fn since(&self, from: Instant) -> Lengths {
+        self.group.between(&self.group.up_to(from), &self.known)
     }
 
     /// The soonest instant at which so much more can be lost, when that is not near.
@@ -275,7 +276,7 @@ impl<'a> Look<'a> {
     fn at_budget(&mut self, promise: &Promise, of: &Owner, before: &[Alert]) {
         let overspent = promise.overspent();
         let gauge = Gauge { window: promise.window.length(), of: &overspent };
-        let lengths = self.lengths(&gauge);
+        let lengths = self.since(self.now.minus(gauge.window));
         let value = overspent(&lengths);
         let left = (-value).div_euclid(i128::from(Ratio::WHOLE));
         if value <= 0 {
@@ -310,7 +311,7 @@ impl<'a> Look<'a> {
     fn at_pair(&mut self, pair: BurnPair, promise: &Promise, of: &Owner, before: &[Alert]) {
         let burns = burns(pair, promise);
         let gauges = pair.windows().map(|window| Gauge { window, of: &burns });
-        let values = [0, 1].map(|place: usize| burns(&self.lengths(&gauges[place])));
+        let values = [0, 1].map(|place: usize| burns(&self.since(self.now.minus(gauges[place].window))));
         let holds = values.iter().all(|&value| value > 0);
         if holds {
             self.judgement.wanted.push(burn(pair, promise, self.group, (of, before), self.now));
@@ -346,11 +347,7 @@ impl<'a> Look<'a> {
     fn lasts_until(&self, gauge: &Gauge<'_>) -> Option<Instant> {
         let above = |at: Instant| {
             let from = at.minus(gauge.window);
-            let lost = if from < self.now {
-                self.group.between(&self.group.up_to(from), &self.known)
-            } else {
-                Lengths::default()
-            };
+            let lost = if from < self.now { self.since(from) } else { Lengths::default() };
             let observed = self.group.observed(from, at);
             (gauge.of)(&Lengths { observed, excluded: 0, unknown: 0, blind: 0, ..lost }) > 0
         };

@@ -142,11 +142,7 @@ impl Engine {
         let Some((plans, from)) = self.state.maintenance.with_notice(scope, key, said, identity) else {
             return true;
         };
-        if from.is_some_and(|from| self.is_folded(from)) {
-            return false;
-        }
-        self.excuse(scope, plans, from, effects);
-        true
+        self.excuse(scope, plans, from, effects)
     }
 
     /// Takes back what `of` said, or says again what was taken back, if it is a retraction that is taken back.
@@ -165,9 +161,7 @@ impl Engine {
                 Kept::Maintenance => {
                     let Some(scope) = self.state.maintenance.scope_of(id) else { continue };
                     let (plans, from) = self.state.maintenance.with_retraction(scope, id, retracted);
-                    if from.is_none_or(|from| !self.is_folded(from)) {
-                        self.excuse(scope, plans, from, effects);
-                    }
+                    self.excuse(scope, plans, from, effects);
                 }
                 Kept::Retraction(_) | Kept::Nowhere => {}
             }

@@ -310,9 +310,9 @@ impl Group {
     }
 
     /// The integral of a curve over `[from, until)`.
-    fn area(&self, curve: Curve, from: Instant, until: Instant) -> (i128, i128) {
-        let folded = self.days(from, until).iter().map(|(_, day)| day.area(curve as usize));
-        folded.fold(self.sums().curves[curve as usize].integral(from, until), plus)
+    fn area(&self, curve: usize, from: Instant, until: Instant) -> (i128, i128) {
+        let folded = self.days(from, until).iter().map(|(_, day)| day.area(curve));
+        folded.fold(self.sums().curves[curve].integral(from, until), plus)
     }
 
     /// What its windows are multiplied by: its users where any service has some, else its services.
@@ -333,11 +333,7 @@ impl Group {
     /// The lengths over `[from, until)`, by users where any service has some, else by services; and by services.
     fn lengths(&self, from: Instant, until: Instant) -> (Lengths, Lengths) {
         let span = i128::from(until.since(from).as_micros());
-        let folded = self.days(from, until);
-        let areas: [(i128, i128); CURVES] = std::array::from_fn(|curve| {
-            let folded = folded.iter().map(|(_, day)| day.area(curve));
-            folded.fold(self.sums().curves[curve].integral(from, until), plus)
-        });
+        let areas: [(i128, i128); CURVES] = std::array::from_fn(|curve| self.area(curve, from, until));
         let pick = |of: fn((i128, i128)) -> i128, always: i64| {
             let area = |curve: Curve| of(areas[curve as usize]);
             let lengths = budgeted(i128::from(always) * span, area);
@@ -386,7 +382,7 @@ impl Group {
             repairs_within: (self.has_limit && repairs > 0).then(|| count(repairs - over)),
             acknowledged: count(acknowledged),
             acknowledge_sum,
-            user_micros: own + self.area(Curve::Lost, from, until).0,
+            user_micros: own + self.area(Curve::Lost as usize, from, until).0,
         };
         let weight = self.weight();
         let working = by_services.observed - by_services.blind - by_services.down;
@@ -397,7 +393,7 @@ impl Group {
     pub(super) fn promised(&self, from: Instant, until: Instant) -> Lengths {
         let span = i128::from(until.since(from).as_micros());
         let always = self.counted((self.always.a, self.always.b));
-        budgeted(i128::from(always) * span, |curve| self.counted(self.area(curve, from, until)))
+        budgeted(i128::from(always) * span, |curve| self.counted(self.area(curve as usize, from, until)))
     }
 
     /// The sums that budgets are made of, over all time before `at` that is kept in full.
@@ -418,7 +414,8 @@ impl Group {
     /// How much of `[from, until)` is observed.
     pub(super) fn observed(&self, from: Instant, until: Instant) -> i128 {
         let always = i128::from(self.counted((self.always.a, self.always.b)));
-        always * i128::from(until.since(from).as_micros()) + self.counted(self.area(Curve::Since, from, until))
+        always * i128::from(until.since(from).as_micros())
+            + self.counted(self.area(Curve::Since as usize, from, until))
     }
 
     /// How fast those lengths grow at `at`: by how much in each microsecond.

@@ -44,14 +44,9 @@ impl LengthTable {
         });
         let classes: Vec<(u16, &[(Instant, Span)])> = classes.filter(|(_, list)| !list.is_empty()).collect();
         let count: usize = classes.iter().map(|(_, list)| list.len()).sum();
-        let at_rank = |mut rank: usize| {
-            let &(class, list) = classes.iter().find(|(_, list)| {
-                let here = rank < list.len();
-                if !here {
-                    rank -= list.len();
-                }
-                here
-            })?;
+        let at_rank = |rank: usize| {
+            let (place, rank) = locate(classes.iter().map(|(_, list)| list.len()), rank)?;
+            let (class, list) = classes[place];
             nth(class, list, rank)
         };
         let longest = classes.last()?.1.iter().map(|&(_, length)| length).max()?;
@@ -59,9 +54,20 @@ impl LengthTable {
     }
 }
 
+/// In which of those that so many are in the one of that rank is, and its rank there.
+fn locate(counts: impl Iterator<Item = usize>, mut rank: usize) -> Option<(usize, usize)> {
+    for (place, count) in counts.enumerate() {
+        if rank < count {
+            return Some((place, rank));
+        }
+        rank -= count;
+    }
+    None
+}
+
 /// The length of that rank among those of one class. They are counted by finer steps first, so that only the few of
 /// one step have to be put in order.
-fn nth(class: u16, list: &[(Instant, Span)], mut rank: usize) -> Option<Span> {
+fn nth(class: u16, list: &[(Instant, Span)], rank: usize) -> Option<Span> {
     let (doubling, eighth) = (class / 8, i64::from(class % 8));
     let (low, shift) = match doubling.checked_sub(3) {
         Some(scale) => ((8 + eighth) << scale, scale.saturating_sub(8)),
@@ -72,13 +78,7 @@ fn nth(class: u16, list: &[(Instant, Span)], mut rank: usize) -> Option<Span> {
     for &(_, length) in list {
         counts[step(length)] += 1;
     }
-    let wanted = counts.iter().position(|&count| {
-        let here = rank < count;
-        if !here {
-            rank -= count;
-        }
-        here
-    })?;
+    let (wanted, rank) = locate(counts.into_iter(), rank)?;
     let mut lengths: Vec<Span> =
         list.iter().map(|&(_, length)| length).filter(|&length| step(length) == wanted).collect();
     Some(*lengths.select_nth_unstable(rank).1)

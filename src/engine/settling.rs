@@ -366,17 +366,28 @@ impl Engine {
 
     // ---- what lies around many services ----
 
-    /// Makes other plans those of a scope; `from` is when they excuse other things than before, if they do.
-    pub(super) fn excuse(&mut self, scope: Scope, plans: Plans, from: Option<Instant>, effects: &mut Vec<Effect>) {
+    /// Makes other plans those of a scope; `from` is when they excuse other things than before, if they do. Returns
+    /// whether they could be: nothing that is folded changes.
+    pub(super) fn excuse(
+        &mut self,
+        scope: Scope,
+        plans: Plans,
+        from: Option<Instant>,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
         let Some(from) = from else {
             self.state.maintenance.put(scope, plans);
-            return;
+            return true;
         };
+        if self.is_folded(from) {
+            return false;
+        }
         let affected = match scope {
             Scope::Service(place) => self.registry.with_descendants(place),
             Scope::Group(group) => self.members(group),
         };
         self.surround(affected, from, effects, |engine| engine.state.maintenance.put(scope, plans));
+        true
     }
 
     /// Changes what lies around some services from `from` on, and brings them in line.
