@@ -139,8 +139,8 @@ impl Outbox {
     }
 
     /// Ends the recovery at `now`: what fires is what the engine says, and receivers were told what is written
-    /// down. An alert that ended a short while ago may have been told to a receiver just before the crash, so its
-    /// end is told in any case.
+    /// down. One that fires, or ended a short while ago, may have been told to a receiver whose answer was lost, so
+    /// its end is told in any case.
     ///
     /// # Errors
     /// When the database fails.
@@ -172,7 +172,10 @@ impl Outbox {
                 let same = starts == entry.alert.starts;
                 *told = Told {
                     // Told that it fires, and of no end: whichever time it fired, its end is owed.
-                    tried: same || starts > Instant::MIN && !resolved || now.since(entry.since) < lapse,
+                    tried: same
+                        || starts > Instant::MIN && !resolved
+                        || entry.ended.is_none()
+                        || now.since(entry.since) < lapse,
                     firing_at: (same && !resolved).then_some(at),
                     resolved: same && resolved && entry.ended.is_some(),
                 };

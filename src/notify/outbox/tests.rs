@@ -116,6 +116,19 @@ fn after_a_restart_nobody_is_told_twice_and_what_fires_is_what_the_engine_says()
     assert_eq!(told(&after, 0), [(2, true), (3, false)]);
 }
 
+#[test]
+fn the_end_of_what_fired_before_a_restart_is_told_though_no_answer_ever_came() {
+    let (folder, mut before) = outbox();
+    before.take(&[fire(&alert(1, 0), 0)]);
+    assert_eq!(before.due(0, at(9), RESEND).len(), 1);
+    drop(before);
+    let mut after = load(&folder.path().join("db"));
+    after.take(&[fire(&alert(1, 0), 0)]);
+    after.recovered(at(10), LAPSE, [&alert(1, 0)].into_iter()).unwrap();
+    after.take(&[resolve(&alert(1, 0), 11)]);
+    assert_eq!(told(&after, 11), [(1, true)]);
+}
+
 /// What happens to an outbox and its one receiver.
 #[derive(Clone, Copy, Debug)]
 enum Step {
