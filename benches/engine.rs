@@ -42,7 +42,7 @@ fn main() {
     match &*arguments {
         // Memory is measured in a process of its own, so that what was freed before is not reused unseen.
         [kind, catalogue] if kind == "memory" => memory(catalogue),
-        [kind, snapshot] if kind == "folded" => folded(snapshot),
+        [kind, snapshot, state] if kind == "restored" => restored(snapshot, state),
         [kind, events, at] if kind == "month" => month(events, at.parse().unwrap()),
         sizes => {
             let sizes: Vec<usize> = sizes.iter().map(|size| size.parse().unwrap()).collect();
@@ -169,6 +169,8 @@ fn figures(engine: &Engine) {
         }
     }
     let repeated = |work: &dyn Fn()| {
+        // The first allocation after so much work tidies up the whole heap, once.
+        work();
         let (took, ()) = timed(|| (0..1000).for_each(|_| work()));
         took * 1e6
     };
@@ -224,16 +226,13 @@ fn resident() -> f64 {
 
 fn memory(catalogue: &str) {
     let policy = Input::Policy(Box::new(policy(&std::fs::read_to_string(catalogue).unwrap())));
-    let before = resident();
     let mut engine = Engine::new();
     let mut effects = Vec::new();
     engine.apply(start(), &policy, &mut effects);
-    let count = engine.services().len() as f64;
-    line("bytes of an idle service", (resident() - before) / count, "");
+    measure_restored(&engine, "idle");
     // A year's history of as many services as fit comfortably.
     let names: Vec<_> = engine.services().take(100_000).map(|view| view.name().to_owned()).collect();
     let year = Span::from_hours(24 * 365);
-    let before = resident();
     for outage in 0..OUTAGES_A_YEAR {
         for (place, name) in names.iter().enumerate() {
             let wait = year.as_micros() / OUTAGES_A_YEAR * outage + place as i64 * 1_000_003;
@@ -248,16 +247,12 @@ fn memory(catalogue: &str) {
             }
         }
     }
-    let text = format!("with {OUTAGES_A_YEAR} outages, of {} services", names.len());
-    line("more bytes of a service with a year's history", (resident() - before) / names.len() as f64, &text);
+    measure_restored(&engine, &format!("{} of them with {OUTAGES_A_YEAR} outages", names.len()));
     // All but the last month of it folded.
     let over = engine.days_over(start().plus(year).minus(Window::Month.length()));
     let (took, _) = timed(|| engine.apply(engine.now(), &Input::Fold(over), &mut effects));
     line("folding eleven months of it", took * 1e3, "ms");
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(&engine.snapshot()).unwrap();
-    let output = Command::new(std::env::current_exe().unwrap()).arg("folded").arg(file.path()).output().unwrap();
-    print!("{}", String::from_utf8(output.stdout).unwrap());
+    measure_restored(&engine, "so folded");
 }
 
 /// Seconds to take in a file of events, and then, best of three, to say every service's availability over the 30 days
@@ -285,12 +280,23 @@ fn month(events: &str, at: Instant) {
     println!("{load:.6} {best:.9}");
 }
 
-/// The memory of an engine that was folded, in a process that never held more.
-fn folded(snapshot: &str) {
+/// The memory of an engine as after a restart, measured in a process that never held more.
+fn measure_restored(engine: &Engine, state: &str) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&engine.snapshot()).unwrap();
+    let this = std::env::current_exe().unwrap();
+    // What the allocator holds back for later is not the engine's.
+    let mut child = Command::new(this);
+    child.arg("restored").arg(file.path()).arg(state).env("MIMALLOC_PURGE_DELAY", "0");
+    let output = child.output().unwrap();
+    print!("{}", String::from_utf8(output.stdout).unwrap());
+}
+
+fn restored(snapshot: &str, state: &str) {
     let bytes = std::fs::read(snapshot).unwrap();
     let before = resident();
     let engine = Engine::restore(&bytes).unwrap();
-    line("bytes of all services, so folded", (resident() - before) / engine.services().len() as f64, "each");
+    line(&format!("bytes of a service, {state}"), (resident() - before) / engine.services().len() as f64, "");
 }
 
 /// The sketch of latencies against a well-known one: a million samples, spread as latencies are.
