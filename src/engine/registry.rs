@@ -2,8 +2,11 @@
 //!
 //! Words that many services share are kept once and named by number; so are lists of groups and parents.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
+use borsh::io::{self, Read, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
@@ -22,7 +25,7 @@ pub(super) struct Service {
     title: (u32, u32),
     /// The description that it shares with others.
     description: u32,
-    /// The list of the groups that it is in, the built-in ones among them.
+    /// The list of the groups that it is in beside those that follow from its description.
     groups: u32,
     /// What it depends on.
     parents: Parents,
@@ -36,13 +39,14 @@ pub(super) struct Service {
     pub(super) samples: Option<Box<Samples>>,
 }
 
-/// What many services share word for word. All of them are numbers of words.
+/// What many services share word for word: numbers of words, and of the list of the groups that follow from them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 struct Description {
     kind: u32,
     region: u32,
     tier: u32,
     owner: u32,
+    groups: u32,
 }
 
 /// What a service depends on. Nearly all depend on nothing, or on one other.
@@ -88,37 +92,72 @@ pub(super) struct Kept {
 }
 
 /// Values that many share, each kept once.
-#[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
-struct Shared<T: std::hash::Hash + Ord + Eq> {
+#[derive(Clone, Debug)]
+struct Shared<T> {
     list: Vec<T>,
-    numbers: HashMap<T, u32>,
+    /// Numbers by value. Looked up, never iterated.
+    numbers: HashTable<u32>,
 }
 
-impl<T: std::hash::Hash + Ord + Eq> Default for Shared<T> {
+impl<T> Default for Shared<T> {
     fn default() -> Self {
-        Self { list: Vec::new(), numbers: HashMap::new() }
+        Self { list: Vec::new(), numbers: HashTable::new() }
     }
 }
 
-impl<T: std::hash::Hash + Ord + Clone> Shared<T> {
-    fn number(&mut self, value: &T) -> u32 {
-        if let Some(&number) = self.numbers.get(value) {
-            return number;
-        }
+impl<T: Hash> Shared<T> {
+    fn get(&self, number: u32) -> Option<&T> {
+        self.list.get(number as usize)
+    }
+
+    fn find<V: Hash + PartialEq + ?Sized>(&self, value: &V) -> Option<u32>
+    where
+        T: Borrow<V>,
+    {
+        self.numbers.find(hash_of_value(value), |&number| self.list[number as usize].borrow() == value).copied()
+    }
+
+    fn push(&mut self, value: T) -> u32 {
         let number = index(self.list.len());
-        self.list.push(value.clone());
-        self.numbers.insert(value.clone(), number);
+        let hash = hash_of_value(&value);
+        self.list.push(value);
+        self.numbers.insert_unique(hash, number, |&number| hash_of_value(&self.list[number as usize]));
         number
     }
 
-    fn get(&self, number: u32) -> Option<&T> {
-        self.list.get(number as usize)
+    fn number(&mut self, value: &T) -> u32
+    where
+        T: PartialEq + Clone,
+    {
+        self.find(value).unwrap_or_else(|| self.push(value.clone()))
     }
 }
 
 impl Shared<Box<str>> {
     fn number_of(&mut self, word: &str) -> u32 {
-        if let Some(&number) = self.numbers.get(word) { number } else { self.number(&word.into()) }
+        self.find(word).unwrap_or_else(|| self.push(word.into()))
+    }
+}
+
+impl<T: PartialEq> PartialEq for Shared<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.list == other.list
+    }
+}
+
+impl<T: BorshSerialize> BorshSerialize for Shared<T> {
+    fn serialize<W: Write>(&self, writer: &mut W) -> io::Result<()> {
+        self.list.serialize(writer)
+    }
+}
+
+impl<T: BorshDeserialize + Hash> BorshDeserialize for Shared<T> {
+    fn deserialize_reader<R: Read>(reader: &mut R) -> io::Result<Self> {
+        let mut shared = Self::default();
+        for value in Vec::<T>::deserialize_reader(reader)? {
+            shared.push(value);
+        }
+        Ok(shared)
     }
 }
 
@@ -194,28 +233,17 @@ impl Registry {
         let parents: Vec<Vec<u32>> =
             facts.depends_on.iter().map(|names| names.split('|').filter_map(parent).collect()).collect();
         let kept = &mut self.kept;
-        let mut groups = vec![kept.group_names.number_of("all")];
-        for (prefix, name) in [("region", &facts.region), ("tier", &facts.tier), ("kind", &facts.kind)] {
-            if !name.is_empty() {
-                groups.push(kept.group_names.number_of(&format!("{prefix}:{name}")));
-            }
-        }
-        for name in &facts.groups {
-            groups.push(kept.group_names.number_of(name));
-        }
+        let described = kept.describe(facts);
+        let built_in = described.groups;
+        let mut groups: Vec<u32> = facts.groups.iter().map(|name| kept.group_names.number_of(name)).collect();
         groups.sort_unstable();
         groups.dedup();
+        groups.retain(|group| !kept.list(built_in).contains(group));
         let title = (index(kept.titles.len()), index(facts.title.len()));
         kept.titles.push_str(&facts.title);
         let service = &mut kept.services[place as usize];
         service.title = title;
-        let words = &mut kept.words;
-        service.description = kept.descriptions.number(&Description {
-            kind: words.number_of(&facts.kind),
-            region: words.number_of(&facts.region),
-            tier: words.number_of(&facts.tier),
-            owner: words.number_of(&facts.owner),
-        });
+        service.description = kept.descriptions.number(&described);
         service.groups = kept.group_lists.number(&groups);
         service.parents = match &*parents {
             [] => Parents::None,
@@ -238,15 +266,13 @@ impl Registry {
         }
         let kept = &mut self.kept;
         let place = index(kept.services.len());
-        let empty = kept.words.number_of("");
-        let plain = Description { kind: empty, region: empty, tier: empty, owner: empty };
+        let plain = kept.describe(&ServiceFacts::default());
         kept.names.push_str(name.as_str());
-        let groups = vec![kept.group_names.number_of("all")];
         kept.services.push(Service {
             name_end: index(kept.names.len()),
             title: (0, 0),
             description: kept.descriptions.number(&plain),
-            groups: kept.group_lists.number(&groups),
+            groups: kept.group_lists.number(&Vec::new()),
             parents: Parents::None,
             users: NO_USERS,
             since: Instant::MIN,
@@ -268,8 +294,11 @@ impl Registry {
     }
 
     /// The places of the groups that a service is in.
-    pub(super) fn groups_of(&self, place: u32) -> &[u32] {
-        self.kept.group_lists.get(self.service(place).groups).map_or(&[], |list| list)
+    pub(super) fn groups_of(&self, place: u32) -> impl Iterator<Item = u32> {
+        let service = self.service(place);
+        let described = self.kept.descriptions.get(service.description);
+        let built_in = described.map_or(&[][..], |shared| self.kept.list(shared.groups));
+        built_in.iter().chain(self.kept.list(service.groups)).copied()
     }
 
     /// The place of a group of that name; one that is not known yet is empty.
@@ -279,7 +308,7 @@ impl Registry {
 
     /// The place of a group, if there is one of that name.
     pub(super) fn find_group(&self, name: &str) -> Option<u32> {
-        self.kept.group_names.numbers.get(name).copied()
+        self.kept.group_names.find(name)
     }
 
     pub(super) fn group_names(&self) -> &[Box<str>] {
@@ -287,7 +316,7 @@ impl Registry {
     }
 
     pub(super) fn is_in(&self, place: u32, group: u32) -> bool {
-        self.groups_of(place).contains(&group)
+        self.groups_of(place).any(|known| known == group)
     }
 
     /// Whether it is in a group of that name.
@@ -383,10 +412,7 @@ impl Registry {
 
     /// The groups that the catalogue names for a service: those that are not built in.
     pub(super) fn own_groups(&self, place: u32) -> impl Iterator<Item = &str> {
-        let built_in = [("region:", self.region(place)), ("tier:", self.tier(place)), ("kind:", self.kind(place))];
-        self.groups_of(place).iter().map(|&group| &*self.group_names()[group as usize]).filter(move |name| {
-            *name != "all" && !built_in.iter().any(|(prefix, word)| name.strip_prefix(prefix) == Some(word))
-        })
+        self.kept.list(self.service(place).groups).iter().map(|&group| &*self.group_names()[group as usize])
     }
 
     /// What a service depends on, as the catalogue writes it.
@@ -401,6 +427,28 @@ impl Kept {
         let start = place.checked_sub(1).map_or(0, |before| self.services[before as usize].name_end);
         &self.names[start as usize..self.services[place as usize].name_end as usize]
     }
+
+    /// What the catalogue says of a service that it may say of others too.
+    fn describe(&mut self, facts: &ServiceFacts) -> Description {
+        let mut groups = vec![self.group_names.number_of("all")];
+        for (prefix, name) in [("region", &facts.region), ("tier", &facts.tier), ("kind", &facts.kind)] {
+            if !name.is_empty() {
+                groups.push(self.group_names.number_of(&format!("{prefix}:{name}")));
+            }
+        }
+        Description {
+            kind: self.words.number_of(&facts.kind),
+            region: self.words.number_of(&facts.region),
+            tier: self.words.number_of(&facts.tier),
+            owner: self.words.number_of(&facts.owner),
+            groups: self.group_lists.number(&groups),
+        }
+    }
+
+    /// The list of groups of that number.
+    fn list(&self, number: u32) -> &[u32] {
+        self.group_lists.get(number).map_or(&[], |list| list)
+    }
 }
 
 impl Service {
@@ -411,6 +459,12 @@ impl Service {
 
 fn hash_of(name: &str) -> u64 {
     xxh3_64(name.as_bytes())
+}
+
+fn hash_of_value<T: Hash + ?Sized>(value: &T) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A place as it is kept. Four thousand million services are more than any network has.

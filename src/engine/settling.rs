@@ -97,7 +97,7 @@ impl Engine {
         }
         let ancestors = self.registry.ancestors(place);
         let services = [place].into_iter().chain(ancestors).map(Scope::Service);
-        let groups = self.registry.groups_of(place).iter().map(|&group| Scope::Group(group));
+        let groups = self.registry.groups_of(place).map(Scope::Group);
         let mut all = Vec::new();
         let mut scopes = 0;
         for stretches in services.chain(groups).map(|scope| maintenance.of(scope)) {
@@ -158,7 +158,7 @@ impl Engine {
         let same = before.iter().zip(after).take_while(|(before, after)| before == after).count();
         let stood = same.checked_sub(1).map_or(stood, |last| before[last].stand);
         let moved = same < before.len() || same < after.len();
-        for &group in self.registry.groups_of(place) {
+        for group in self.registry.groups_of(place) {
             let group = &mut self.state.groups[group as usize];
             group.stood(&share, (stood, &before[same..]), -1, self.state.now);
             group.stood(&share, (stood, &after[same..]), 1, self.state.now);
@@ -201,7 +201,7 @@ impl Engine {
         }
         if !changes.is_empty() {
             let share = self.share(place);
-            for &group in self.registry.groups_of(place) {
+            for group in self.registry.groups_of(place) {
                 let group = &mut self.state.groups[group as usize];
                 for &(was, is) in &changes {
                     was.into_iter().for_each(|was| group.acknowledgement(&share, was, -1));
@@ -250,9 +250,8 @@ impl Engine {
     }
 
     fn touch_groups_of(&mut self, place: u32) {
-        for at in 0..self.registry.groups_of(place).len() {
-            self.touch(self.registry.groups_of(place)[at]);
-        }
+        let groups: Vec<u32> = self.registry.groups_of(place).collect();
+        groups.into_iter().for_each(|group| self.touch(group));
     }
 
     /// Has a group's error budget looked at as soon as what happens at this instant is complete.
@@ -308,7 +307,7 @@ impl Engine {
     /// Takes a service, with all that is known of it, into its groups.
     pub(super) fn join(&mut self, place: u32) {
         let share = self.share(place);
-        for &group in self.registry.groups_of(place) {
+        for group in self.registry.groups_of(place) {
             self.state.groups[group as usize].join(&share);
         }
         self.contribute(place, Instant::MIN, 1);
@@ -336,7 +335,7 @@ impl Engine {
         };
         let whole = cut == Instant::MIN;
         let first_day = self.day_of(share.since);
-        for &group in self.registry.groups_of(place) {
+        for group in self.registry.groups_of(place) {
             let group = &mut self.state.groups[group as usize];
             group.stood(&share, (stood, steps), sign, self.state.now);
             for outage in outages {
