@@ -7,7 +7,7 @@ use fournines::ingest::decode::{Gate, Layout, decode};
 use fournines::model::alert::AlertKey;
 use fournines::model::effect::{Effect, EffectKind, Reason};
 use fournines::model::event::{Cause, Outcome};
-use fournines::model::incident::{ClockName, Incident, Status};
+use fournines::model::incident::{ClockName, Incident, Stage, Status};
 use fournines::model::level::{Condition, Level, Ratio, Rule};
 use fournines::model::policy::Policy;
 use fournines::model::service::{ServiceFacts, ServiceName};
@@ -382,12 +382,12 @@ fn an_acknowledgement_by_key_is_about_the_outage_open_then() {
     day.say("08:01", "outage.ended", r#","outage":"k""#);
     day.say("10:00", "outage.started", r#","outage":"k""#);
     day.say("10:01", "repair.acknowledged", r#","outage":"k","by":"li""#);
-    assert_eq!(day.incidents()[0].acknowledged, None);
-    assert_eq!(day.incidents()[1].acknowledged.as_ref().unwrap().at, at("10:01"));
+    assert_eq!(day.incidents()[0].reached(Stage::Acknowledged), None);
+    assert_eq!(day.incidents()[1].reached(Stage::Acknowledged).unwrap().at, at("10:01"));
     // One that names the incident is about it, however late it is said.
     let id = day.incidents()[0].id;
     day.say("11:00", "repair.acknowledged", &format!(r#","incident":"{id}","by":"wang""#));
-    assert_eq!(day.incidents()[0].acknowledged.as_ref().unwrap().by.as_deref(), Some("wang"));
+    assert_eq!(day.incidents()[0].reached(Stage::Acknowledged).unwrap().by.as_deref(), Some("wang"));
 }
 
 #[test]

@@ -806,6 +806,22 @@ fn incident_lines(text: &str, incident: &Value, zone: &Zone) -> Result<(String, 
             "response stopped" => (at(rest)?, clock("response", "stopped")),
             "repair breached" => (at(rest)?, clock("repair", "breached")),
             "repair stopped" => (at(rest)?, clock("repair", "stopped")),
+            "repair deadline" => (at(rest)?, clock("repair", "deadline")),
+            // What is missing, in the manual's order, or `none`.
+            "missing" => {
+                let missing: Vec<String> =
+                    incident["missing_stages"].as_array().into_iter().flatten().map(word).collect();
+                (plain(rest), if missing.is_empty() { "none".to_owned() } else { missing.join(" ") })
+            }
+            // Stages that came after a later one.
+            "out of order" => {
+                let stages = incident["stages"].as_array().into_iter().flatten();
+                let late: Vec<String> = stages
+                    .filter(|stage| stage["out_of_order"] == true)
+                    .map(|stage| word(&stage["stage"]))
+                    .collect();
+                (plain(rest), if late.is_empty() { "none".to_owned() } else { late.join(" ") })
+            }
             "user minutes" => {
                 let is = &incident["user_minutes"];
                 let same = is.as_f64().zip(rest.parse::<f64>().ok()).is_some_and(|(a, b)| (a - b).abs() < 1e-6);
@@ -819,7 +835,7 @@ fn incident_lines(text: &str, incident: &Value, zone: &Zone) -> Result<(String, 
     Ok((expected.join(", "), found.join(", ")))
 }
 
-const INCIDENT_PARTS: [&str; 14] = [
+const INCIDENT_PARTS: [&str; 17] = [
     "until",
     "verified",
     "acknowledged",
@@ -830,6 +846,9 @@ const INCIDENT_PARTS: [&str; 14] = [
     "response stopped",
     "repair breached",
     "repair stopped",
+    "repair deadline",
+    "missing",
+    "out of order",
     "flaps",
     "users",
     "user minutes",

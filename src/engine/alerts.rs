@@ -2,7 +2,7 @@
 
 use crate::model::alert::{About, Alert, AlertFacts, AlertKey, AlertName, IncidentFacts};
 use crate::model::effect::{Effect, EffectKind, Reason};
-use crate::model::incident::{ClockName, Incident};
+use crate::model::incident::{ClockName, Incident, Stage};
 use crate::model::time::Instant;
 
 /// Makes what fires agree with what the incident calls for.
@@ -70,7 +70,7 @@ fn wanted(incident: &Incident) -> Vec<Alert> {
                 users_estimated: incident.users_estimated,
                 next_level: incident.next_level,
                 quiet_since: incident.restored,
-                acknowledged_by: incident.acknowledged.as_ref().and_then(|record| record.by.clone()),
+                acknowledged_by: incident.reached(Stage::Acknowledged).and_then(|record| record.by.clone()),
                 detail: incident.detail.clone(),
             }),
         },
@@ -83,7 +83,7 @@ fn wanted(incident: &Incident) -> Vec<Alert> {
         let Some(breached) = clock.breached else { continue };
         let because = format!("{} limit of {}", clock.name.name(), clock.limit);
         match clock.name {
-            ClockName::Response if incident.acknowledged.is_none() => {
+            ClockName::Response if incident.reached(Stage::Acknowledged).is_none() => {
                 alerts.push(alert(AlertName::ResponseOverdue, breached, because));
             }
             ClockName::Response => {}
@@ -95,7 +95,7 @@ fn wanted(incident: &Incident) -> Vec<Alert> {
 
 /// When what the alert said ceased to be so.
 fn ended(alert: &Alert, incident: &Incident, now: Instant) -> Instant {
-    let acknowledged = incident.acknowledged.as_ref().map(|record| record.at);
+    let acknowledged = incident.reached(Stage::Acknowledged).map(|record| record.at);
     if alert.key.name == AlertName::ResponseOverdue && acknowledged.is_some() {
         acknowledged.unwrap_or(now)
     } else if alert.key.level() != Some(incident.level) {

@@ -10,7 +10,7 @@ use super::levels::{self, Segment, Subject};
 use super::marks::{Outage, Part};
 use crate::model::effect::Reason;
 use crate::model::event::{About, Cause, Severity};
-use crate::model::incident::{Clock, ClockName, Incident, IncidentId, LevelChange, Stage, StageRecord, Status};
+use crate::model::incident::{ActionRecord, Clock, ClockName, Incident, IncidentId, LevelChange, Stage, Status};
 use crate::model::level::Level;
 use crate::model::service::ServiceName;
 use crate::model::time::{Instant, Span};
@@ -18,8 +18,8 @@ use crate::model::time::{Instant, Span};
 /// Stretches of downtime that are one interruption, as they stand now. Never empty.
 pub(super) struct Group {
     pub(super) stretches: Vec<Stretch>,
-    /// When and by whom the restoration was confirmed; by quiet when nobody is named.
-    pub(super) verified: Option<(Instant, Option<StageRecord>)>,
+    /// When the restoration was confirmed, by an operator or by quiet.
+    pub(super) verified: Option<Instant>,
     /// When the next interruption of the service began.
     pub(super) next: Option<Instant>,
 }
@@ -67,8 +67,7 @@ pub(super) fn blank(id: IncidentId, service: ServiceName, group: &Group, cx: &Co
         detected: cx.now,
         restored: None,
         verified: None,
-        acknowledged: None,
-        verified_by: None,
+        actions: Vec::new(),
         users: None,
         users_estimated: false,
         user_micros: 0,
@@ -89,35 +88,39 @@ pub(super) fn assess(before: &Incident, group: &Group, history: &History, cx: &C
         outages.iter().flat_map(|outage| group.parts(outage, cx.now)).collect();
     let segments = segments(group, &parts, cx);
     let restored = group.last().end;
-    let acknowledged = acknowledged(history, group, cx.now);
+    let actions = actions(history, group, cx.now);
     let subject = Subject { kind: cx.kind, tier: cx.tier, in_group: cx.in_group, users_of_kind: cx.users_of_kind };
     let verdict = levels::judge(cx.levels, &segments, &subject, cx.now);
     let peak = segments.iter().filter_map(|s| s.users).max();
     let said = parts.iter().filter_map(|(part, _)| part.users).max();
     let open = segments.last().filter(|s| s.end.is_none());
     let mut after = Incident {
-        status: match (restored, &acknowledged) {
-            (Some(_), _) => Status::Restored,
-            (None, Some(_)) => Status::Acknowledged,
-            (None, None) => Status::Open,
-        },
         merged_into: None,
         started: group.start(),
         restored,
-        verified: group.verified.as_ref().map(|(at, _)| *at),
-        verified_by: group.verified.as_ref().and_then(|(_, by)| by.clone()),
+        verified: group.verified,
         users: peak,
         users_estimated: peak.is_some() && said != peak,
         user_micros: segments.last().map_or(0, |s| s.lost_before + lost(s)),
         accruing: open.and_then(|s| s.users.map(|users| (users, s.start))),
         next_level: verdict.next.filter(|_| restored.is_none()),
-        cause: outages.iter().map(|o| o.cause).find(|&c| c != Cause::Unknown).unwrap_or_default(),
+        cause: located(&actions)
+            .or_else(|| outages.iter().map(|o| o.cause).find(|&c| c != Cause::Unknown))
+            .unwrap_or_default(),
         flaps: group.stretches.len() as u64 - 1,
         detail: outages.iter().find_map(|outage| outage.detail.clone()),
+        actions,
         ..before.clone()
     };
-    after.clocks = clocks::run(&after, acknowledged.as_ref(), cx);
-    after.acknowledged = acknowledged;
+    let reached = |stage| after.reached(stage).is_some();
+    after.status = match (restored, group.verified) {
+        (Some(_), Some(_)) if reached(Stage::Reviewed) => Status::Reviewed,
+        (Some(_), _) => Status::Restored,
+        (None, _) if reached(Stage::Mitigated) => Status::Mitigated,
+        (None, _) if reached(Stage::Acknowledged) => Status::Acknowledged,
+        (None, _) => Status::Open,
+    };
+    after.clocks = clocks::run(&after, cx);
     set_level(&mut after, &verdict, cx);
     after
 }
@@ -144,18 +147,23 @@ fn set_level(incident: &mut Incident, verdict: &levels::Verdict, cx: &Context<'_
     incident.levels.push(change);
 }
 
-/// The first acknowledgement of this interruption.
-fn acknowledged(history: &History, group: &Group, now: Instant) -> Option<StageRecord> {
+/// What was done about this interruption, in order of time.
+fn actions(history: &History, group: &Group, now: Instant) -> Vec<ActionRecord> {
     let until = group.next.unwrap_or(Instant::MAX);
-    history
-        .reports(Stage::Acknowledged, group.start())
-        .find(|mark| {
-            let at = mark.record.at;
-            // One that names the incident is about it whenever it was said; any other is about what was open then.
-            let timely = at >= group.start() && at < until || matches!(mark.about, About::Incident(_));
-            timely && at <= now && concerns(mark, history, group)
-        })
-        .map(|mark| mark.record.clone())
+    let marks = history.actions(group.start()).filter(|mark| {
+        let at = mark.record.at;
+        // One that names the incident is about it whenever it was said; any other is about what was open last.
+        let timely = at >= group.start() && at < until || matches!(mark.about, About::Incident(_));
+        timely && at <= now && concerns(mark, history, group)
+    });
+    let mut actions: Vec<ActionRecord> = marks.map(|mark| mark.record.clone()).collect();
+    actions.shrink_to_fit();
+    actions
+}
+
+/// What it came from, as those found who located it.
+fn located(actions: &[ActionRecord]) -> Option<Cause> {
+    actions.iter().rev().filter_map(|record| record.cause).find(|&cause| cause != Cause::Unknown)
 }
 
 /// Why the record changed, the weightiest reason first.
@@ -178,8 +186,8 @@ pub(super) fn reason(before: &Incident, after: &Incident, cx: &Context<'_>) -> R
         Reason::Verified
     } else if before.restored.is_none() && after.restored.is_some() {
         Reason::Restored
-    } else if before.acknowledged.is_none() && after.acknowledged.is_some() {
-        Reason::Acknowledged
+    } else if let Some(record) = after.actions.iter().find(|record| !before.actions.contains(record)) {
+        Reason::Acted(record.action)
     } else {
         Reason::Corrected
     }
@@ -187,7 +195,7 @@ pub(super) fn reason(before: &Incident, after: &Incident, cx: &Context<'_>) -> R
 
 /// When the clock at `place` would be breached, while it runs.
 pub(super) fn breach_due(incident: &Incident, place: usize) -> Option<Instant> {
-    incident.clocks.get(place).filter(|clock| clock.stopped.is_none()).map(Clock::breach_known)
+    incident.clocks.get(place).filter(|clock| clock.stopped.is_none()).and_then(Clock::breach_known)
 }
 
 fn lost(segment: &Segment) -> i128 {

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::feeds::Listener;
-use super::history::{History, StageMark};
+use super::history::{ActionMark, History};
 use super::ledger::{Id, Kept};
 use super::maintenance::{Plan, Scope};
 use super::marks::{Facts, Said};
@@ -10,8 +10,8 @@ use super::registry::index;
 use super::timeline::Timeline;
 use super::timers::{Owner, Timer};
 use crate::model::effect::Effect;
-use crate::model::event::{Body, Event, Maintained, Outcome, StageReached};
-use crate::model::incident::{Stage, StageRecord};
+use crate::model::event::{Acted, Body, Event, Maintained, Outcome};
+use crate::model::incident::ActionRecord;
 use crate::model::service::ServiceName;
 use crate::model::time::Instant;
 
@@ -55,10 +55,8 @@ impl Engine {
                 let orphan = !retracted && self.history(place).is_orphan(outage, event.time);
                 if orphan { Outcome::Orphan } else { Outcome::Applied }
             }
-            (Body::Stage(reached), Some(place))
-                if matches!(reached.stage, Stage::Acknowledged | Stage::Verified) =>
-            {
-                self.report(place, event.time, reached, (id, retracted), effects);
+            (Body::Acted(acted), Some(place)) => {
+                self.report(place, event.time, acted, (id, retracted), effects);
                 Outcome::Applied
             }
             (Body::MaintenancePlanned { of, maintenance, from, until }, _) => {
@@ -109,15 +107,15 @@ impl Engine {
         &mut self,
         place: u32,
         at: Instant,
-        reached: &StageReached,
+        acted: &Acted,
         (id, retracted): (Id, bool),
         effects: &mut Vec<Effect>,
     ) {
-        let record =
-            StageRecord { stage: reached.stage, at, by: reached.by.clone(), detail: reached.detail.clone() };
+        let Acted { action, cause, .. } = *acted;
+        let record = ActionRecord { at, action, by: acted.by.clone(), detail: acted.detail.clone(), cause };
         let history = self.history(place);
-        let from = history.concerned_from(&reached.about, at);
-        if history.report(StageMark { about: reached.about.clone(), record, id, retracted }) && !retracted {
+        let from = history.concerned_from(&acted.about, at);
+        if history.report(ActionMark { about: acted.about.clone(), record, id, retracted }) && !retracted {
             self.settle(place, from, false, effects);
         }
     }

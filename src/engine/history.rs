@@ -11,7 +11,7 @@ use super::repairs::Repairs;
 use super::timeline::{Around, Timeline};
 use crate::model::alert::Alert;
 use crate::model::event::{About, Severity};
-use crate::model::incident::{IncidentId, Stage, StageRecord};
+use crate::model::incident::{Action, ActionRecord, IncidentId, Stage};
 use crate::model::time::{Instant, Span};
 
 /// What is kept of a service that had an outage.
@@ -31,7 +31,7 @@ pub(super) struct History {
     /// Planned outages that will have overrun their maintenance: when, and when they began.
     overruns: Vec<(Instant, Instant)>,
     /// What operators reported, sorted by time.
-    stages: Vec<StageMark>,
+    actions: Vec<ActionMark>,
     /// How many of those name an incident.
     named: u32,
     /// Its incidents, sorted by start; those merged or withdrawn among them.
@@ -78,11 +78,11 @@ impl Brief {
     }
 }
 
-/// A stage that an operator reported.
+/// What somebody reported to have done.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(super) struct StageMark {
+pub(super) struct ActionMark {
     pub(super) about: About,
-    pub(super) record: StageRecord,
+    pub(super) record: ActionRecord,
     pub(super) id: Id,
     pub(super) retracted: bool,
 }
@@ -101,10 +101,10 @@ impl History {
     /// Takes back what `id` said, or takes that back. Returns the marks concerned, and from when on reports are.
     pub(super) fn retract(&mut self, id: Id, retracted: bool) -> (Vec<(Box<str>, Instant)>, Option<Instant>) {
         let mut reports = None;
-        for place in 0..self.stages.len() {
-            if self.stages[place].id == id && self.stages[place].retracted != retracted {
-                self.stages[place].retracted = retracted;
-                let (about, at) = (self.stages[place].about.clone(), self.stages[place].record.at);
+        for place in 0..self.actions.len() {
+            if self.actions[place].id == id && self.actions[place].retracted != retracted {
+                self.actions[place].retracted = retracted;
+                let (about, at) = (self.actions[place].about.clone(), self.actions[place].record.at);
                 reports = Some(self.concerned_from(&about, at));
             }
         }
@@ -216,29 +216,31 @@ impl History {
     }
 
     /// Takes in an operator's report. Returns whether it is new.
-    pub(super) fn report(&mut self, mark: StageMark) -> bool {
-        let order = |mark: &StageMark| {
-            let StageMark { about, record, id, retracted: _ } = mark;
-            (record.at, record.stage, about.clone(), record.by.clone(), record.detail.clone(), *id)
-        };
-        let key = |mark: &StageMark| (mark.record.at, mark.record.stage);
-        let first = self.stages.partition_point(|known| key(known) < key(&mark));
+    pub(super) fn report(&mut self, mark: ActionMark) -> bool {
+        let order = |mark: &ActionMark| (mark.record.clone(), mark.about.clone(), mark.id);
+        let key = |mark: &ActionMark| (mark.record.at, mark.record.action);
+        let first = self.actions.partition_point(|known| key(known) < key(&mark));
         // Among equals the place must not depend on the order of arrival.
-        let after =
-            self.stages[first..].iter().take_while(|known| key(known) == key(&mark) && order(known) < order(&mark));
+        let after = self.actions[first..]
+            .iter()
+            .take_while(|known| key(known) == key(&mark) && order(known) < order(&mark));
         let place = first + after.count();
-        if self.stages.get(place).is_some_and(|known| order(known) == order(&mark)) {
+        if self.actions.get(place).is_some_and(|known| order(known) == order(&mark)) {
             return false;
         }
         self.named += u32::from(matches!(mark.about, About::Incident(_)));
-        self.stages.insert(place, mark);
+        self.actions.insert(place, mark);
         true
     }
 
     /// From when on an operator's report made at `at` may change something: what it names may be long over.
     pub(super) fn concerned_from(&self, about: &About, at: Instant) -> Instant {
         let named = match about {
-            About::Service => None,
+            // What is over may still be repaired for good, or reviewed.
+            About::Service => {
+                let begun = self.incidents.partition_point(|tracked| tracked.incident.started <= at);
+                begun.checked_sub(1).map(|last| self.incidents[last].incident.started)
+            }
             About::Outage(key) => {
                 self.outages.iter().rev().find(|o| o.key == *key && o.start <= at).map(|outage| outage.start)
             }
@@ -250,14 +252,18 @@ impl History {
         named.unwrap_or(at).min(at)
     }
 
-    /// What operators reported of that stage from `from` on, in order of time. What names an incident may have been
-    /// said before it began.
-    pub(super) fn reports(&self, stage: Stage, from: Instant) -> impl Iterator<Item = &StageMark> {
-        let first = self.stages.partition_point(|mark| mark.record.at < from);
-        let early = if self.named > 0 { &self.stages[..first] } else { &[] };
+    /// What was done from `from` on, in order of time. What names an incident may have been said before it began.
+    pub(super) fn actions(&self, from: Instant) -> impl Iterator<Item = &ActionMark> {
+        let first = self.actions.partition_point(|mark| mark.record.at < from);
+        let early = if self.named > 0 { &self.actions[..first] } else { &[] };
         let early = early.iter().filter(|mark| matches!(mark.about, About::Incident(_)));
-        let marks = early.chain(&self.stages[first..]);
-        marks.filter(move |mark| mark.record.stage == stage && !mark.retracted)
+        let marks = early.chain(&self.actions[first..]);
+        marks.filter(|mark| !mark.retracted)
+    }
+
+    /// The confirmations of a restoration from `from` on.
+    pub(super) fn confirmations(&self, from: Instant) -> impl Iterator<Item = &ActionMark> {
+        self.actions(from).filter(|mark| mark.record.action == Action::Reached(Stage::Verified))
     }
 
     /// Whether there is an incident of that id; if not, there is one from now on.
@@ -322,7 +328,7 @@ impl History {
     /// from then on. Returns the ids of the events that are forgotten.
     pub(super) fn fold(&mut self, days: &[Instant], since: Instant) -> Vec<Id> {
         let Some(until) = self.foldable(days) else { return Vec::new() };
-        let oldest = self.oldest().into_iter().chain(self.stages.first().map(|mark| mark.record.at)).min();
+        let oldest = self.oldest().into_iter().chain(self.actions.first().map(|mark| mark.record.at)).min();
         let Some(oldest) = oldest.filter(|&oldest| oldest < until) else { return Vec::new() };
         let empty = || Box::new(Past { until: Instant::MIN, days: Days::default(), overran: Vec::new() });
         let mut past = self.past.take().unwrap_or_else(empty);
@@ -387,9 +393,9 @@ impl History {
         self.incidents.retain(|tracked| tracked.incident.started >= until);
         let incidents = &self.incidents;
         self.incident_ids.retain(|id| incidents.iter().any(|tracked| tracked.incident.id == *id));
-        let reported = self.stages.partition_point(|mark| mark.record.at < until);
-        gone.extend(self.stages.drain(..reported).map(|mark| mark.id));
-        let named = self.stages.iter().filter(|mark| matches!(mark.about, About::Incident(_))).count();
+        let reported = self.actions.partition_point(|mark| mark.record.at < until);
+        gone.extend(self.actions.drain(..reported).map(|mark| mark.id));
+        let named = self.actions.iter().filter(|mark| matches!(mark.about, About::Incident(_))).count();
         self.named = u32::try_from(named).unwrap_or(u32::MAX);
         gone
     }
@@ -401,7 +407,7 @@ impl History {
             let edges = outage.stretches().flat_map(|(part, end)| [Some(part.from), end]);
             edges.chain([outage.overruns_at()])
         });
-        let reports = self.stages.iter().rev().map(|mark| mark.record.at).take_while(|&at| at > now);
+        let reports = self.actions.iter().rev().map(|mark| mark.record.at).take_while(|&at| at > now);
         ahead.flatten().chain(reports).filter(|&at| at > now).min()
     }
 }

@@ -10,7 +10,7 @@ use super::alerts;
 use super::assess::{self, Group};
 use super::availability::Stretch;
 use super::counts::Counts;
-use super::history::{History, StageMark};
+use super::history::{ActionMark, History};
 use super::marks::Outage;
 use super::timers::Timer;
 use crate::model::alert::Alert;
@@ -39,7 +39,7 @@ impl Tracked {
     pub(super) fn acknowledgement(&self) -> Option<Acknowledged> {
         let incident = &self.incident;
         let own = !matches!(incident.status, Status::Merged | Status::Withdrawn);
-        let at = incident.acknowledged.as_ref().filter(|_| own)?.at;
+        let at = incident.reached(Stage::Acknowledged).filter(|_| own)?.at;
         Some((at, at.since(incident.started)))
     }
 
@@ -49,9 +49,11 @@ impl Tracked {
         if matches!(incident.status, Status::Merged | Status::Withdrawn) {
             return (incident.started, Some(incident.started));
         }
-        let acknowledged = incident.acknowledged.as_ref().map_or(incident.started, |stage| stage.at);
+        let acted = incident.actions.iter().map(|record| record.at);
+        let (first, last) = (acted.clone().min(), acted.max());
         let over = incident.restored.zip(incident.verified).map(|(restored, verified)| restored.max(verified));
-        (incident.started.min(acknowledged), over.map(|over| over.max(acknowledged)))
+        let begun = first.map_or(incident.started, |first| first.min(incident.started));
+        (begun, over.map(|over| last.map_or(over, |last| last.max(over))))
     }
 
     /// Brings the figures' acknowledgement up to date. Returns what it was and what it is, when they differ.
@@ -194,32 +196,27 @@ fn groups(history: &History, region: Instant, cx: &Context<'_>) -> Vec<Group> {
     groups
 }
 
-/// Notes when and by whom the group's restoration was confirmed. `next` is when the service went down again.
+/// Notes when the group's restoration was confirmed. `next` is when the service went down again.
 fn close(history: &History, group: &mut Group, next: Instant, cx: &Context<'_>) {
     group.next = (next < Instant::MAX).then_some(next);
     let Some(end) = group.last().end else { return };
     let quiet = end.plus(cx.reopen);
-    let by_quiet = (quiet <= next && quiet <= cx.now).then_some((quiet, None));
-    let by_operator = confirmed(history, group, next)
-        .filter(|mark| mark.record.at <= cx.now)
-        .map(|mark| (mark.record.at, Some(mark.record.clone())));
-    group.verified = match (by_operator, by_quiet) {
-        (Some(operator), Some(quiet)) if quiet.0 < operator.0 => Some(quiet),
-        (Some(operator), _) => Some(operator),
-        (None, quiet) => quiet,
-    };
+    let by_quiet = (quiet <= next && quiet <= cx.now).then_some(quiet);
+    let by_operator =
+        confirmed(history, group, next).filter(|mark| mark.record.at <= cx.now).map(|mark| mark.record.at);
+    group.verified = by_operator.into_iter().chain(by_quiet).min();
 }
 
 /// The first operator's confirmation between the group's end and `before`.
-fn confirmed<'h>(history: &'h History, group: &Group, before: Instant) -> Option<&'h StageMark> {
+fn confirmed<'h>(history: &'h History, group: &Group, before: Instant) -> Option<&'h ActionMark> {
     let end = group.last().end?;
     history
-        .reports(Stage::Verified, end)
+        .confirmations(end)
         .find(|mark| mark.record.at >= end && mark.record.at < before && concerns(mark, history, group))
 }
 
 /// Whether an operator's report is about the group.
-pub(super) fn concerns(mark: &StageMark, history: &History, group: &Group) -> bool {
+pub(super) fn concerns(mark: &ActionMark, history: &History, group: &Group) -> bool {
     match &mark.about {
         About::Service => true,
         About::Outage(key) => {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::alert::Alert;
-use super::incident::{ClockName, Incident};
+use super::incident::{Action, ClockName, Incident};
 use super::level::Level;
 use super::time::Instant;
 
@@ -38,8 +38,8 @@ pub enum Reason {
     Reopened,
     /// A rule of a graver level came to hold.
     Escalated(Level),
-    /// Somebody acknowledged.
-    Acknowledged,
+    /// Somebody did something about it.
+    Acted(Action),
     /// A clock's limit passed.
     Breached(ClockName),
     /// The last outage ended.
@@ -66,7 +66,7 @@ impl Reason {
             Self::Opened => "opened",
             Self::Reopened => "reopened",
             Self::Escalated(_) => "escalated",
-            Self::Acknowledged => "acknowledged",
+            Self::Acted(action) => action.name(),
             Self::Breached(_) => "breached",
             Self::Restored => "restored",
             Self::Verified => "verified",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::incident::Stage;
+use super::incident::Action;
 use super::level::Ratio;
 use super::service::ServiceName;
 use super::time::{Instant, Span};
@@ -47,12 +47,9 @@ pub enum Body {
         /// What it came from, where that is known by then.
         cause: Option<Cause>,
     },
-    /// A stage of the response was reached (`repair.acknowledged` … `repair.reviewed`).
-    Stage(StageReached),
-    /// A clock is stopped for a reason (`repair.held`).
-    Held(Hold),
-    /// A held clock goes on (`repair.resumed`).
-    Resumed(Hold),
+    /// Somebody did something about an outage (`repair.acknowledged` … `repair.reviewed`, `repair.held`,
+    /// `repair.resumed`).
+    Acted(Acted),
     /// Latency samples.
     Latency {
         /// The service measured.
@@ -151,34 +148,21 @@ pub struct OutageFacts {
     pub detail: Option<Box<str>>,
 }
 
-/// A stage of the response was reached.
+/// Somebody did something about an outage.
 #[derive(Clone, Debug, PartialEq)]
-pub struct StageReached {
+pub struct Acted {
     /// The service concerned.
     pub service: ServiceName,
-    /// The stage.
-    pub stage: Stage,
+    /// What was done.
+    pub action: Action,
     /// Which of the service's outages it is about.
     pub about: About,
     /// Who did it.
     pub by: Option<Box<str>>,
-    /// Free text.
+    /// Free text; of a hold its reason.
     pub detail: Option<Box<str>>,
     /// What it came from, with `located`.
     pub cause: Option<Cause>,
-}
-
-/// A clock was held or let go on.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Hold {
-    /// The service concerned.
-    pub service: ServiceName,
-    /// Which of the service's outages it is about.
-    pub about: About,
-    /// Who did it.
-    pub by: Option<Box<str>>,
-    /// Why.
-    pub reason: Option<Box<str>>,
 }
 
 /// Which outage of a service an operator's event is about.
@@ -270,9 +254,7 @@ impl Body {
             Self::OutageStarted(_) => "outage.started",
             Self::OutageUpdated { .. } => "outage.updated",
             Self::OutageEnded { .. } => "outage.ended",
-            Self::Stage(reached) => reached.stage.event_type(),
-            Self::Held(_) => "repair.held",
-            Self::Resumed(_) => "repair.resumed",
+            Self::Acted(acted) => acted.action.event_type(),
             Self::Latency { .. } => "latency",
             Self::Measurement { .. } => "measurement",
             Self::MaintenancePlanned { .. } => "maintenance.planned",
@@ -292,8 +274,7 @@ impl Body {
     pub const fn service(&self) -> Option<&ServiceName> {
         match self {
             Self::OutageStarted(started) => Some(&started.service),
-            Self::Stage(reached) => Some(&reached.service),
-            Self::Held(hold) | Self::Resumed(hold) => Some(&hold.service),
+            Self::Acted(acted) => Some(&acted.service),
             Self::OutageUpdated { service, .. }
             | Self::OutageEnded { service, .. }
             | Self::Latency { service, .. }

@@ -20,7 +20,7 @@ impl fmt::Display for IncidentId {
 }
 
 /// A stage of the response, in the manual's order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub enum Stage {
     /// The daemon learned of it.
     Detected,
@@ -43,6 +43,19 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// Every stage, in the manual's order.
+    pub const ALL: [Self; 9] = [
+        Self::Detected,
+        Self::Acknowledged,
+        Self::Dispatched,
+        Self::Located,
+        Self::Mitigated,
+        Self::Repaired,
+        Self::Restored,
+        Self::Verified,
+        Self::Reviewed,
+    ];
+
     /// The stage's name in JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -58,27 +71,67 @@ impl Stage {
             Self::Reviewed => "reviewed",
         }
     }
+}
 
-    /// The type of the event that reports the stage. `detected` and `restored` follow from outages and have none
-    /// of their own.
+/// What somebody did about an incident, as it is reported in `repair.*` events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+pub enum Action {
+    /// A stage was reached.
+    Reached(Stage),
+    /// The repair clock was stopped: the repair waits for others.
+    Held,
+    /// The repair clock was let go on.
+    Resumed,
+}
+
+impl Action {
+    /// The action's name: the stage's, `held` or `resumed`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reached(stage) => stage.name(),
+            Self::Held => "held",
+            Self::Resumed => "resumed",
+        }
+    }
+
+    /// The type of the event that reports it. `detected` and `restored` follow from outages and have none of their
+    /// own.
     #[must_use]
     pub const fn event_type(self) -> &'static str {
         match self {
-            Self::Detected => "outage.started",
-            Self::Restored => "outage.ended",
-            Self::Acknowledged => "repair.acknowledged",
-            Self::Dispatched => "repair.dispatched",
-            Self::Located => "repair.located",
-            Self::Mitigated => "repair.mitigated",
-            Self::Repaired => "repair.repaired",
-            Self::Verified => "repair.verified",
-            Self::Reviewed => "repair.reviewed",
+            Self::Reached(Stage::Detected) => "outage.started",
+            Self::Reached(Stage::Acknowledged) => "repair.acknowledged",
+            Self::Reached(Stage::Dispatched) => "repair.dispatched",
+            Self::Reached(Stage::Located) => "repair.located",
+            Self::Reached(Stage::Mitigated) => "repair.mitigated",
+            Self::Reached(Stage::Repaired) => "repair.repaired",
+            Self::Reached(Stage::Restored) => "outage.ended",
+            Self::Reached(Stage::Verified) => "repair.verified",
+            Self::Reached(Stage::Reviewed) => "repair.reviewed",
+            Self::Held => "repair.held",
+            Self::Resumed => "repair.resumed",
         }
     }
 }
 
-/// When a stage was reached, and by whom.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+/// An action: what, when, who (R56, R61).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub struct ActionRecord {
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub action: Action,
+    /// Who.
+    pub by: Option<Box<str>>,
+    /// Free text; of a hold its reason.
+    pub detail: Option<Box<str>>,
+    /// What the outage came from, when it was located.
+    pub cause: Option<Cause>,
+}
+
+/// A stage as it was reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageRecord {
     /// The stage.
     pub stage: Stage,
@@ -88,6 +141,23 @@ pub struct StageRecord {
     pub by: Option<Box<str>>,
     /// Free text.
     pub detail: Option<Box<str>>,
+    /// Whether a stage that comes after it was reached before it.
+    pub out_of_order: bool,
+}
+
+/// A time for which the repair clock stood still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Since when.
+    pub from: Instant,
+    /// Until when; absent while it holds.
+    pub until: Option<Instant>,
+    /// Why.
+    pub reason: Option<Box<str>>,
+    /// Who held it.
+    pub by: Option<Box<str>>,
+    /// Who let it go on.
+    pub resumed_by: Option<Box<str>>,
 }
 
 /// How far an incident has come.
@@ -97,8 +167,12 @@ pub enum Status {
     Open,
     /// Something is out, and somebody is on it.
     Acknowledged,
+    /// Something is out, and a temporary fix is in.
+    Mitigated,
     /// Nothing is out.
     Restored,
+    /// Nothing is out, that is confirmed, and what was learned is written down.
+    Reviewed,
     /// It proved to be part of another incident.
     Merged,
     /// The facts that made it were corrected away.
@@ -112,7 +186,9 @@ impl Status {
         match self {
             Self::Open => "open",
             Self::Acknowledged => "acknowledged",
+            Self::Mitigated => "mitigated",
             Self::Restored => "restored",
+            Self::Reviewed => "reviewed",
             Self::Merged => "merged",
             Self::Withdrawn => "withdrawn",
         }
@@ -121,7 +197,7 @@ impl Status {
     /// Whether something is still out.
     #[must_use]
     pub const fn is_open(self) -> bool {
-        matches!(self, Self::Open | Self::Acknowledged)
+        matches!(self, Self::Open | Self::Acknowledged | Self::Mitigated)
     }
 }
 
@@ -157,6 +233,12 @@ impl ClockName {
             Self::Repair => "repair",
         }
     }
+
+    /// Whether a hold stops it. Nothing excuses not to answer.
+    #[must_use]
+    pub const fn can_be_held(self) -> bool {
+        matches!(self, Self::Repair)
+    }
 }
 
 /// How a clock stands.
@@ -170,15 +252,22 @@ pub struct Clock {
     pub started: Instant,
     /// When it stopped.
     pub stopped: Option<Instant>,
+    /// When the limit passes, or passed; absent while the clock is held before that.
+    pub deadline: Option<Instant>,
     /// When the limit passed, if it passed before the clock stopped.
     pub breached: Option<Instant>,
 }
 
 impl Clock {
-    /// When the limit passes.
+    /// How long it had been held by the time it stopped, or by `at` while it runs.
     #[must_use]
-    pub const fn deadline(&self) -> Instant {
-        self.started.plus(self.limit)
+    pub fn held(&self, holds: &[Hold], at: Instant) -> Span {
+        if !self.name.can_be_held() {
+            return Span::ZERO;
+        }
+        let end = self.stopped.unwrap_or(at);
+        let within = |hold: &Hold| hold.until.unwrap_or(end).min(end).since(hold.from.max(self.started));
+        holds.iter().map(|hold| within(hold).max(Span::ZERO)).fold(Span::ZERO, Span::plus)
     }
 }
 
@@ -207,10 +296,8 @@ pub struct Incident {
     pub restored: Option<Instant>,
     /// When the restoration was confirmed, by quiet or by an operator.
     pub verified: Option<Instant>,
-    /// The first acknowledgement.
-    pub acknowledged: Option<StageRecord>,
-    /// Who confirmed the restoration, when somebody did.
-    pub verified_by: Option<StageRecord>,
+    /// What was done about it, in order of time.
+    pub actions: Vec<ActionRecord>,
     /// The most users affected at any one instant, where that is known.
     pub users: Option<u64>,
     /// Whether the users come from the catalogue rather than from events.
@@ -255,18 +342,72 @@ impl Incident {
         self.clocks.iter().find(|clock| clock.name == name)
     }
 
+    /// The first report of a stage.
+    #[must_use]
+    pub fn reached(&self, stage: Stage) -> Option<&ActionRecord> {
+        self.actions.iter().find(|record| record.action == Action::Reached(stage))
+    }
+
     /// The stages reached so far, in order of time, then of the manual.
     #[must_use]
     pub fn stages(&self) -> Vec<StageRecord> {
-        let plain = |stage, at| StageRecord { stage, at, by: None, detail: None };
+        let plain = |stage, at| StageRecord { stage, at, by: None, detail: None, out_of_order: false };
         let mut stages = vec![plain(Stage::Detected, self.detected)];
-        stages.extend(self.acknowledged.clone());
-        stages.extend(self.restored.map(|at| plain(Stage::Restored, at)));
-        stages.extend(self.verified.map(|at| match &self.verified_by {
-            Some(record) => StageRecord { at, ..record.clone() },
-            None => StageRecord { by: Some("quiet".into()), ..plain(Stage::Verified, at) },
+        stages.extend(self.actions.iter().filter_map(|record| match record.action {
+            Action::Reached(stage) => {
+                let (by, detail) = (record.by.clone(), record.detail.clone());
+                Some(StageRecord { by, detail, ..plain(stage, record.at) })
+            }
+            Action::Held | Action::Resumed => None,
         }));
+        stages.extend(self.restored.map(|at| plain(Stage::Restored, at)));
+        let by_quiet = self.verified.filter(|&at| !stages.iter().any(|s| (s.stage, s.at) == (Stage::Verified, at)));
+        let quiet = |at| StageRecord { by: Some("quiet".into()), ..plain(Stage::Verified, at) };
+        stages.extend(by_quiet.map(quiet));
         stages.sort_by_key(|record| (record.at, record.stage));
+        // A permanent fix may well follow a restoration by a temporary one.
+        let late_fix = stages.iter().any(|record| record.stage == Stage::Mitigated);
+        let mut furthest = Stage::Detected;
+        for record in stages.iter_mut().filter(|record| record.stage != Stage::Detected) {
+            record.out_of_order = record.stage < furthest && !(late_fix && record.stage == Stage::Repaired);
+            furthest = furthest.max(record.stage);
+        }
         stages
+    }
+
+    /// The stages that come before the furthest one reached and were not. One fix is enough, temporary or permanent.
+    #[must_use]
+    pub fn missing_stages(&self) -> Vec<Stage> {
+        let reached: Vec<Stage> = self.stages().iter().map(|record| record.stage).collect();
+        let furthest = reached.iter().max().copied().unwrap_or(Stage::Detected);
+        let fixed = reached.iter().any(|stage| matches!(stage, Stage::Mitigated | Stage::Repaired));
+        let is_due = |stage: &Stage| match stage {
+            Stage::Mitigated => false,
+            Stage::Repaired => !fixed,
+            _ => true,
+        };
+        let passed = Stage::ALL.into_iter().filter(|stage| *stage < furthest && !reached.contains(stage));
+        passed.filter(is_due).collect()
+    }
+
+    /// When its repair clock was held. What is held already is not held again.
+    #[must_use]
+    pub fn holds(&self) -> Vec<Hold> {
+        let mut holds: Vec<Hold> = Vec::new();
+        for record in &self.actions {
+            let open = holds.last_mut().filter(|hold| hold.until.is_none());
+            match (record.action, open) {
+                (Action::Held, None) => {
+                    let (reason, by) = (record.detail.clone(), record.by.clone());
+                    holds.push(Hold { from: record.at, until: None, reason, by, resumed_by: None });
+                }
+                (Action::Resumed, Some(hold)) => {
+                    hold.until = Some(record.at);
+                    hold.resumed_by.clone_from(&record.by);
+                }
+                _ => {}
+            }
+        }
+        holds
     }
 }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use crate::journal::Outlet;
 use crate::model::effect::{Effect, EffectKind};
-use crate::model::incident::{Incident, IncidentId};
+use crate::model::incident::{Incident, IncidentId, Stage};
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS incidents (
@@ -64,7 +64,7 @@ impl Outlet for Store {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )?;
         for incident in self.changed.values() {
-            let acknowledged = incident.acknowledged.as_ref();
+            let acknowledged = incident.reached(Stage::Acknowledged);
             upsert.execute(params![
                 incident.id.to_string(),
                 incident.service.as_str(),

@@ -329,7 +329,7 @@ fn bad(detail: String) -> Problem {
 }
 
 /// What `status` may be asked for; `open` is everything not restored.
-const STATUSES: [&str; 5] = ["open", "acknowledged", "restored", "merged", "withdrawn"];
+const STATUSES: [&str; 7] = ["open", "acknowledged", "mitigated", "restored", "reviewed", "merged", "withdrawn"];
 
 /// An incident's place in a list, the latest first.
 fn place(incident: &Incident) -> (i64, String) {

@@ -8,7 +8,7 @@ use crate::engine::{Engine, GroupView, PeriodFigures, ServiceView};
 use crate::model::alert::{Alert, AlertKey};
 use crate::model::calendar::{Range, Unit};
 use crate::model::figures::{Figures, LatencyFigures};
-use crate::model::incident::{Incident, Status};
+use crate::model::incident::{Incident, Stage, Status};
 use crate::model::level::Ratio;
 use crate::model::time::{Instant, Span, Window};
 
@@ -220,6 +220,7 @@ fn figures(figures: &Figures, target: Option<Ratio>) -> Value {
 #[must_use]
 pub fn incident(incident: &Incident, at: Instant) -> Value {
     let text = |at: Option<Instant>| at.map(|at| at.to_string());
+    let holds = incident.holds();
     json!({
         "id": incident.id.to_string(),
         "level": incident.level.number(),
@@ -228,7 +229,7 @@ pub fn incident(incident: &Incident, at: Instant) -> Value {
         "merged_into": incident.merged_into.map(|id| id.to_string()),
         "started": incident.started.to_string(),
         "detected": incident.detected.to_string(),
-        "acknowledged": incident.acknowledged.as_ref().map(|record| record.at.to_string()),
+        "acknowledged": incident.reached(Stage::Acknowledged).map(|record| record.at.to_string()),
         "restored": text(incident.restored),
         "verified": text(incident.verified),
         "services": [incident.service.as_str()],
@@ -246,12 +247,22 @@ pub fn incident(incident: &Incident, at: Instant) -> Value {
             "at": record.at.to_string(),
             "by": record.by,
             "detail": record.detail,
+            "out_of_order": record.out_of_order,
+        })).collect::<Vec<_>>(),
+        "missing_stages": incident.missing_stages().into_iter().map(Stage::name).collect::<Vec<_>>(),
+        "holds": holds.iter().map(|hold| json!({
+            "from": hold.from.to_string(),
+            "until": text(hold.until),
+            "reason": hold.reason,
+            "by": hold.by,
+            "resumed_by": hold.resumed_by,
         })).collect::<Vec<_>>(),
         "clocks": incident.clocks.iter().map(|clock| json!({
             "name": clock.name.name(),
             "limit_seconds": clock.limit.as_secs_f64(),
             "started": clock.started.to_string(),
-            "deadline": clock.deadline().to_string(),
+            "deadline": text(clock.deadline),
+            "held_seconds": clock.held(&holds, at).as_secs_f64(),
             "stopped": text(clock.stopped),
             "breached": text(clock.breached),
         })).collect::<Vec<_>>(),

@@ -91,8 +91,8 @@ pub(crate) enum What {
     /// Whether it is down from now on, and the users in thousands.
     Updated(Option<bool>, Option<u64>),
     Ended,
-    Acknowledged,
-    Verified,
+    /// Somebody did something about an outage: what the event's type says after `repair.`.
+    Acted(&'static str),
     /// Begins so many seconds later, and lasts so many. The key says which maintenance.
     Planned(i64, i64),
     Cancelled,
@@ -122,8 +122,11 @@ fn what() -> impl Strategy<Value = What> {
         2 => (prop_oneof![Just(None), any::<bool>().prop_map(Some)], users())
             .prop_map(|(down, users)| What::Updated(down, users)),
         5 => Just(What::Ended),
-        1 => Just(What::Acknowledged),
-        1 => Just(What::Verified),
+        1 => Just(What::Acted("acknowledged")),
+        1 => Just(What::Acted("verified")),
+        2 => prop_oneof![Just("held"), Just("resumed")].prop_map(What::Acted),
+        1 => proptest::sample::select(&["dispatched", "located", "mitigated", "repaired", "reviewed"])
+            .prop_map(What::Acted),
         2 => (-1200..3600_i64, prop_oneof![1..3600_i64, (1..12_i64).prop_map(|n| n * 300)])
             .prop_map(|(wait, length)| What::Planned(wait / 300 * 300, length)),
         1 => Just(What::Cancelled),
@@ -187,8 +190,11 @@ fn line(number: usize, saying: &Saying, with_id: bool) -> String {
             ("outage.updated", of_outage + severity + &users(said))
         }
         What::Ended => ("outage.ended", of_outage),
-        What::Acknowledged => ("repair.acknowledged", of_outage + r#","by":"li""#),
-        What::Verified => ("repair.verified", of_outage + r#","by":"wang""#),
+        What::Acted(action) => {
+            // Some name no outage.
+            let about = if saying.key == 2 { of_service } else { of_outage };
+            (&*format!("repair.{action}"), about + r#","by":"li""#)
+        }
         What::Planned(wait, length) => {
             let (from, until) = (saying.at + wait, saying.at + wait + length);
             let during = format!(r#""from":"{}","until":"{}""#, written(from), written(until));

@@ -8,10 +8,9 @@ use serde::de::{Error, Visitor};
 
 use super::{Bad, Gate};
 use crate::model::event::{
-    About, Body, CaseKind, CaseStep, Cause, Event, Hold, Maintained, OutageFacts, OutageStarted, Severity,
-    StageReached,
+    About, Acted, Body, CaseKind, CaseStep, Cause, Event, Maintained, OutageFacts, OutageStarted, Severity,
 };
-use crate::model::incident::Stage;
+use crate::model::incident::{Action, Stage};
 use crate::model::level::Ratio;
 use crate::model::service::ServiceName;
 use crate::model::time::{Instant, Span};
@@ -168,20 +167,22 @@ impl<'g> Reader<'g> {
             Some(key) => bounded(key, "outage", KEY_CHARS_MAX),
             None => Ok(Box::default()),
         };
-        let stage = |stage| {
-            Ok(Body::Stage(StageReached {
+        let acted = |action| {
+            let detail = if action == Action::Held {
+                raw.reason.as_ref().or(raw.detail.as_ref())
+            } else {
+                raw.detail.as_ref()
+            };
+            Ok(Body::Acted(Acted {
                 service: service()?,
-                stage,
+                action,
                 about: about(raw)?,
                 by: person(raw)?,
-                detail: raw.detail.as_ref().map(Text::boxed),
+                detail: detail.map(Text::boxed),
                 cause: cause(raw)?,
             }))
         };
-        let hold = || {
-            let reason = raw.reason.as_ref().map(Text::boxed);
-            Ok::<_, String>(Hold { service: service()?, about: about(raw)?, by: person(raw)?, reason })
-        };
+        let stage = |stage| acted(Action::Reached(stage));
         let case = |step| {
             let kind = match raw.case_kind.as_ref().map(|kind| &*kind.0) {
                 Some("complaint") => Some(CaseKind::Complaint),
@@ -215,8 +216,8 @@ impl<'g> Reader<'g> {
             "repair.repaired" => stage(Stage::Repaired),
             "repair.verified" => stage(Stage::Verified),
             "repair.reviewed" => stage(Stage::Reviewed),
-            "repair.held" => hold().map(Body::Held),
-            "repair.resumed" => hold().map(Body::Resumed),
+            "repair.held" => acted(Action::Held),
+            "repair.resumed" => acted(Action::Resumed),
             "latency" => latency(service()?, raw),
             "measurement" => {
                 let value = raw.value.ok_or("`value` is missing")?;
