@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::config::{Settings, from_record, to_record};
 use crate::engine::{Engine, Input};
+use crate::ingest::actions::{Desk, act};
 use crate::ingest::decode::{Gate, Layout, decode};
 use crate::ingest::http::{Intake, post_events};
 use crate::journal::{Journal, JournalError, Kind, Stored};
@@ -333,9 +334,13 @@ fn client() -> Result<reqwest::Client, DaemonError> {
 
 /// Everything that is answered over HTTP.
 fn routes(intake: Arc<Intake>, reading: Arc<Reading>, ready: Arc<AtomicBool>) -> Router {
+    let shown = reading.clone();
+    let desk = Desk { intake: intake.clone(), find: Box::new(move |id| shown.incident(id)) };
     let working = Router::new()
         .route("/api/v1/events", post(post_events))
         .with_state(intake)
+        .route("/api/v1/incidents/{id}/{stage}", post(act))
+        .with_state(Arc::new(desk))
         .merge(
             Router::new()
                 .route("/", get(index))
@@ -386,6 +391,8 @@ async fn index() -> &'static str {
          GET  /api/v1/groups/{group}       a group's figures; ?at=&policy=&period=\n\
          GET  /api/v1/incidents            ?status=open&level=&service=&from=&until=&limit=&after=\n\
          GET  /api/v1/incidents/{id}       one incident\n\
+         POST /api/v1/incidents/{id}/{stage}  acknowledge dispatch locate mitigate repair verify review hold resume;\n\
+         \x20                                  a JSON body with by, detail, cause (of locate), reason (of hold)\n\
          GET  /metrics                     for Prometheus\n\
          GET  /livez /readyz               for whoever restarts it\n"
     )

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::decode::{Decoded, Gate, Layout, Rejection, decode};
 use crate::clock::{Clock, Stopwatch};
 use crate::journal::{Batch, Kind, compress};
+use crate::model::event::Event;
 use crate::model::service::ServiceName;
 use crate::model::time::Span;
 use crate::pipeline::{Receipt, Submission};
@@ -98,10 +99,7 @@ impl Intake {
         let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
         let _room = self.room.try_acquire_many(permits).map_err(|_| full())?;
         let bytes = self.receive(body).await?;
-        let place = self.inbox.try_reserve().map_err(|error| match error {
-            mpsc::error::TrySendError::Full(()) => full(),
-            mpsc::error::TrySendError::Closed(()) => unavailable("it is stopping"),
-        })?;
+        let place = self.reserve()?;
         let gate = Gate::at(self.clock.now(), self.max_future, self.known.clone(), SOURCE.into());
         let bytes_max = self.max_body_bytes;
         let passed = gate.clone();
@@ -132,16 +130,36 @@ impl Intake {
         if decoded.events.is_empty() {
             return Ok(answer(Receipt::default(), &decoded.rejected, decoded.rejected_total));
         }
-        let batch =
-            Batch { kind: Kind::Events, source: SOURCE.into(), key, events: decoded.events.len() as u64, payload };
-        let (reply, receipt) = oneshot::channel();
-        let Decoded { events, rejected, rejected_total, .. } = decoded;
-        place.send(Submission { batch, events, reply });
-        match receipt.await {
-            Ok(Ok(receipt)) => Ok(answer(receipt, &rejected, rejected_total)),
-            Ok(Err(refused)) => Err(unavailable(&refused.to_string())),
-            Err(_) => Err(unavailable("it stopped before the events were durable; send them again")),
+        let (rejected, rejected_total) = (decoded.rejected, decoded.rejected_total);
+        let receipt = submit(place, decoded.events, payload, key).await?;
+        Ok(answer(receipt, &rejected, rejected_total))
+    }
+
+    /// Takes in one event that was written here, and waits until it is durable and applied.
+    ///
+    /// # Errors
+    /// When it is no event of the contract, or cannot be taken now.
+    pub(super) async fn say(&self, line: &str, headers: &HeaderMap) -> Result<(), Problem> {
+        let plain = |(_, problem): Refusal| problem;
+        if self.stopping.is_cancelled() {
+            return Err(plain(unavailable("it is stopping")));
         }
+        let key = idempotency_key(headers).map_err(plain)?;
+        let place = self.reserve().map_err(plain)?;
+        let gate = Gate::at(self.clock.now(), self.max_future, self.known.clone(), SOURCE.into());
+        let Decoded { events, mut lines, rejected, .. } = decode(Layout::Lines, line.as_bytes(), &gate);
+        if let Some(rejection) = rejected.first() {
+            return Err(Problem::new(StatusCode::BAD_REQUEST, rejection.error.clone()));
+        }
+        submit(place, events, compress(&std::mem::take(&mut lines)), key).await.map_err(plain)?;
+        Ok(())
+    }
+
+    fn reserve(&self) -> Result<mpsc::Permit<'_, Submission>, Refusal> {
+        self.inbox.try_reserve().map_err(|error| match error {
+            mpsc::error::TrySendError::Full(()) => full(),
+            mpsc::error::TrySendError::Closed(()) => unavailable("it is stopping"),
+        })
     }
 
     async fn receive(&self, body: Body) -> Result<Bytes, Refusal> {
@@ -163,6 +181,23 @@ impl Intake {
             "a body has at most {limit} bytes, sent and unpacked: send it in parts, or raise server.max_body_bytes"
         );
         ("too_large", Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail))
+    }
+}
+
+/// Hands events over, and waits until they are durable.
+async fn submit(
+    place: mpsc::Permit<'_, Submission>,
+    events: Vec<Event>,
+    payload: Vec<u8>,
+    key: Option<Box<str>>,
+) -> Result<Receipt, Refusal> {
+    let batch = Batch { kind: Kind::Events, source: SOURCE.into(), key, events: events.len() as u64, payload };
+    let (reply, receipt) = oneshot::channel();
+    place.send(Submission { batch, events, reply });
+    match receipt.await {
+        Ok(Ok(receipt)) => Ok(receipt),
+        Ok(Err(refused)) => Err(unavailable(&refused.to_string())),
+        Err(_) => Err(unavailable("it stopped before the events were durable; send them again")),
     }
 }
 

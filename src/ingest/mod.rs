@@ -2,5 +2,6 @@
 //!
 //! Must not enter: what an event means, the engine, a clock of its own.
 
+pub mod actions;
 pub mod decode;
 pub mod http;

@@ -46,6 +46,14 @@ impl Reading {
         self.engine.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The incident of that id, as it stands, and as it is shown.
+    #[must_use]
+    pub fn incident(&self, id: &str) -> Option<(Incident, Value)> {
+        let engine = self.engine();
+        let found = engine.incidents().find(|incident| incident.id.to_string() == id)?;
+        Some((found.clone(), json::incident(found, self.at(&engine))))
+    }
+
     fn at(&self, engine: &Engine) -> Instant {
         self.clock.now().max(engine.now())
     }
@@ -308,12 +316,13 @@ pub async fn incidents(
 /// # Errors
 /// 404 when there is none of that id.
 pub async fn incident(State(reading): State<Arc<Reading>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
-    let engine = reading.engine();
-    match engine.incidents().find(|incident| incident.id.to_string() == id) {
-        Some(found) => Ok(Json(json::incident(found, reading.at(&engine)))),
+    match reading.incident(&id) {
+        Some((_, shown)) => Ok(Json(shown)),
         None => {
-            let folded =
-                engine.folded_until().map(|at| format!("; those before {at} are rows of the storage only"));
+            let folded = reading
+                .engine()
+                .folded_until()
+                .map(|at| format!("; those before {at} are rows of the storage only"));
             let detail = format!("there is no incident {id:?}{}", folded.unwrap_or_default());
             Err(Problem::new(StatusCode::NOT_FOUND, detail))
         }

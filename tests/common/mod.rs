@@ -227,6 +227,15 @@ pub(crate) fn post_to(url: &str, lines: &str) -> Value {
     })
 }
 
+/// Posts a JSON object, and gives the answer's status and body.
+pub(crate) fn ask(url: &str, body: &Value) -> (u16, Value) {
+    block_on(async {
+        let response = client().post(url).json(body).send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, serde_json::from_str(&response.text().await.unwrap()).unwrap())
+    })
+}
+
 /// Every series that a query gives: its labels and its value.
 pub(crate) fn query(prometheus: &Server, promql: &str) -> Vec<(Value, f64)> {
     let mut url: reqwest::Url = format!("{}/api/v1/query", prometheus.url).parse().unwrap();

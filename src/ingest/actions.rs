@@ -1,0 +1,116 @@
+//! What people do about an incident, over HTTP: `POST /api/v1/incidents/{id}/{stage}`. It becomes an event like any other.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::http::Intake;
+use crate::model::incident::{Action, Incident, Stage, Status};
+use crate::problem::Problem;
+
+/// What can be done, as the path names it.
+const DEEDS: [(&str, Action); 9] = [
+    ("acknowledge", Action::Reached(Stage::Acknowledged)),
+    ("dispatch", Action::Reached(Stage::Dispatched)),
+    ("locate", Action::Reached(Stage::Located)),
+    ("mitigate", Action::Reached(Stage::Mitigated)),
+    ("repair", Action::Reached(Stage::Repaired)),
+    ("verify", Action::Reached(Stage::Verified)),
+    ("review", Action::Reached(Stage::Reviewed)),
+    ("hold", Action::Held),
+    ("resume", Action::Resumed),
+];
+
+/// Finds an incident by its id: as it stands, and as it is shown.
+pub type Find = dyn Fn(&str) -> Option<(Incident, Value)> + Send + Sync;
+
+/// What the route works with.
+pub struct Desk {
+    /// Where the event goes.
+    pub intake: Arc<Intake>,
+    /// Where incidents are found.
+    pub find: Box<Find>,
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk").field("intake", &self.intake).finish_non_exhaustive()
+    }
+}
+
+/// Who did it, and what there is to say of it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deed {
+    by: String,
+    detail: Option<String>,
+    reason: Option<String>,
+    cause: Option<String>,
+}
+
+/// `POST /api/v1/incidents/{id}/{stage}`. Answers with the incident as it stands then, once the event is durable.
+///
+/// # Errors
+/// 400 when the body is not understood, 404 when there is no such incident or stage, 409 when it is no incident of its
+/// own any more, 429 and 503 as for events.
+pub async fn act(
+    State(desk): State<Arc<Desk>>,
+    Path((id, stage)): Path<(String, String)>,
+    headers: HeaderMap,
+    deed: Result<Json<Deed>, JsonRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Some((_, action)) = DEEDS.into_iter().find(|(name, _)| *name == stage) else {
+        let names = DEEDS.map(|(name, _)| name).join(", ");
+        return Err(Problem::new(StatusCode::NOT_FOUND, format!("{stage:?} is none of {names}")));
+    };
+    let Json(deed) = deed.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+    let missing = || Problem::new(StatusCode::NOT_FOUND, format!("there is no incident {id:?}"));
+    let (incident, _) = (desk.find)(&id).ok_or_else(missing)?;
+    if let Some(into) = incident.merged_into.filter(|_| incident.status == Status::Merged) {
+        let detail = format!("incident {id} was merged into {into}: say it of that one");
+        return Err(Problem::new(StatusCode::CONFLICT, detail).with("merged_into", json!(into.to_string())));
+    }
+    if incident.status == Status::Withdrawn {
+        let detail = format!("incident {id} was withdrawn: the facts that made it were corrected away");
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    }
+    let event = event(&incident, action, &deed, &desk.intake.clock.now().to_string())?;
+    desk.intake.say(&event.to_string(), &headers).await?;
+    (desk.find)(&id).map(|(_, shown)| Json(shown)).ok_or_else(missing)
+}
+
+/// The event that says so.
+fn event(incident: &Incident, action: Action, deed: &Deed, time: &str) -> Result<Value, Problem> {
+    let refuse = |detail: &str| Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+    if deed.by.trim().is_empty() {
+        return refuse("`by` is empty: say who did it");
+    }
+    if deed.cause.is_some() && action != Action::Reached(Stage::Located) {
+        return refuse("`cause` goes with locate only");
+    }
+    if deed.reason.is_some() && action != Action::Held {
+        return refuse("`reason` goes with hold only; say `detail`");
+    }
+    if action == Action::Held && deed.reason.as_ref().is_none_or(|reason| reason.trim().is_empty()) {
+        return refuse("`reason` is missing: a hold stops the repair clock, so say what it waits for");
+    }
+    let mut event = json!({
+        "type": action.event_type(),
+        "time": time,
+        "service": incident.service.as_str(),
+        "incident": incident.id.to_string(),
+        "by": deed.by,
+    });
+    for (name, value) in [("detail", &deed.detail), ("reason", &deed.reason), ("cause", &deed.cause)] {
+        if let Some(value) = value {
+            event[name] = json!(value);
+        }
+    }
+    Ok(event)
+}
