@@ -118,8 +118,15 @@ pub fn recover(
     });
     let (mut engine, after) = sound.unwrap_or_default();
     let mut effects = Vec::new();
+    let mut last: Option<(Instant, u64)> = None;
     journal.read_after(after, |stored| {
         let inputs = decode(&stored)?;
+        if let Some((received, sequence)) = last.filter(|&(received, _)| received < stored.received) {
+            engine.advance(received, &mut effects);
+            each(&effects, sequence);
+            effects.clear();
+        }
+        last = Some((stored.received, stored.sequence));
         apply_batch(
             &mut engine,
             stored.received,
@@ -128,10 +135,12 @@ pub fn recover(
             &mut effects,
             |_, _| {},
         );
-        each(&effects, stored.sequence);
-        effects.clear();
         Ok(())
     })?;
+    if let Some((received, sequence)) = last {
+        engine.advance(received, &mut effects);
+        each(&effects, sequence);
+    }
     Ok(engine)
 }
 
@@ -155,11 +164,15 @@ impl Pipeline {
     ) -> Result<(), JournalError> {
         let payload = crate::journal::compress(text.as_bytes());
         let batch = Batch { kind, source: source.into(), key: None, events, payload };
-        self.journal.append(now, [&batch])?;
+        self.journal.append(now.max(self.after_now()), [&batch])?;
         self.telemetry.sequence.set(self.journal.sequence().cast_signed());
         let received = self.journal.received();
         let mut effects = Vec::new();
-        apply_batch(&mut write(&self.engine), received, (source, None), [input], &mut effects, |_, _| {});
+        {
+            let mut engine = write(&self.engine);
+            apply_batch(&mut engine, received, (source, None), [input], &mut effects, |_, _| {});
+            engine.advance(received, &mut effects);
+        }
         self.hand_out(&effects);
         Ok(())
     }
@@ -213,6 +226,11 @@ impl Pipeline {
         Ok(())
     }
 
+    /// The time, and later than all that the engine was told is complete.
+    fn after_now(&self) -> Instant {
+        self.clock.now().max(read(&self.engine).now().plus(Span::TICK))
+    }
+
     fn meet_deadlines(&mut self) {
         let now = self.clock.now();
         let due = read(&self.engine).next_deadline().is_some_and(|(at, _)| at <= now);
@@ -231,7 +249,7 @@ impl Pipeline {
     /// Makes a group durable with one sync, applies it, and answers. Returns how many events it held.
     fn commit(&mut self, group: &mut Vec<Submission>) -> Result<u64, JournalError> {
         let watch = Stopwatch::start();
-        let appended = self.journal.append(self.clock.now(), group.iter().map(|submission| &submission.batch));
+        let appended = self.journal.append(self.after_now(), group.iter().map(|submission| &submission.batch));
         if let Err(error) = appended {
             self.telemetry.commit_failures.inc();
             tracing::error!(%error, batches = group.len(), "a commit failed; its batches were refused");
@@ -247,12 +265,17 @@ impl Pipeline {
         let received = self.journal.received();
         let mut effects = Vec::new();
         let mut events = 0;
+        let mut answers = Vec::with_capacity(group.len());
         for submission in group.drain(..) {
             let receipt = self.apply(received, &submission.batch, submission.events, &mut effects);
             events += receipt.accepted + receipt.duplicates;
-            self.hand_out(&effects);
-            effects.clear();
-            let _ = submission.reply.send(Ok(receipt));
+            answers.push((submission.reply, receipt));
+        }
+        write(&self.engine).advance(received, &mut effects);
+        self.hand_out(&effects);
+        // Whoever asks next sees what became of it.
+        for (reply, receipt) in answers {
+            let _ = reply.send(Ok(receipt));
         }
         Ok(events)
     }

@@ -54,7 +54,9 @@ impl Day {
         let line = format!(r#"{{"type":"{kind}","service":"s","time":"{}"{more}}}"#, at(time));
         let mut decoded = decode(Layout::Lines, line.as_bytes(), &Gate::past("test".into()));
         assert!(decoded.rejected.is_empty(), "{line}: {:?}", decoded.rejected);
-        self.engine.apply(at(received), &Input::Event(decoded.events.remove(0)), &mut self.effects)
+        let outcome = self.engine.apply(at(received), &Input::Event(decoded.events.remove(0)), &mut self.effects);
+        self.engine.advance(at(received), &mut self.effects);
+        outcome
     }
 
     fn until(&mut self, time: &str) {
@@ -62,7 +64,9 @@ impl Day {
     }
 
     fn incidents(&self) -> Vec<&Incident> {
-        self.engine.incidents().collect()
+        let mut incidents: Vec<&Incident> = self.engine.incidents().collect();
+        incidents.sort_by_key(|incident| incident.started);
+        incidents
     }
 
     /// The only incident.
@@ -367,10 +371,12 @@ fn another_policy_holds_from_when_it_was_adopted() {
     let rule = Rule { name: "first[1]".into(), cite: "x".into(), conditions: vec![Condition::UsersAtLeast(50)] };
     stricter.levels.first = vec![rule];
     day.engine.apply(at("10:05"), &Input::Policy(Box::new(stricter)), &mut day.effects);
+    day.until("10:05");
     assert_eq!(day.incident().level, Level::First);
     let raised = day.effects.iter().any(|effect| effect.reason == Reason::Escalated(Level::First));
     assert!(raised);
     day.engine.apply(at("10:06"), &Input::Policy(Box::new(policy())), &mut day.effects);
+    day.until("10:06");
     assert_eq!(day.incident().level, Level::Third);
     assert!(day.incident().levels.last().unwrap().rule.contains("the rules changed"));
 }

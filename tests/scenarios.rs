@@ -65,7 +65,7 @@ fn group_json(engine: &Engine, name: &str, at: Instant) -> Option<Value> {
 fn incidents_json(engine: &Engine, at: Instant) -> Vec<Value> {
     let mut incidents: Vec<Value> = engine
         .incidents()
-        .map(|incident| json::incident(incident, at))
+        .map(|incident| json::incident(engine, incident, at))
         .filter(|incident| incident["status"] != "merged" && incident["status"] != "withdrawn")
         .collect();
     incidents.sort_by_key(|incident| {

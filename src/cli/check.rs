@@ -8,6 +8,7 @@ use super::table::percent;
 use super::{Failure, settings};
 use crate::config::{DEFAULTS, LEVELS, MANUAL_2025, Settings};
 use crate::model::level::{Condition, Level, Rule};
+use crate::model::policy::Correlation;
 use crate::model::target::{Scope, Value};
 
 /// Checks configuration, catalogue, targets and level rules, and prints what they say
@@ -47,7 +48,9 @@ fn understood(settings: &Settings) -> String {
     let _ = writeln!(text, "time zone      {}", settings.policy.time_zone);
     let _ = writeln!(text, "alertmanagers  {receivers}");
     let _ = writeln!(text, "catalogue      {} services; {register}", settings.policy.services.len());
-    let _ = writeln!(text, "same incident  down again within {}", settings.policy.reopen);
+    let Correlation { reopen, window, siblings } = settings.policy.correlation;
+    let _ = writeln!(text, "same incident  down again within {reopen}; below something that is down");
+    let _ = writeln!(text, "               {siblings} of one parent, or their parent after them, within {window}");
     let _ = writeln!(text, "\ntargets");
     for target in &settings.policy.targets.base {
         let _ = writeln!(

@@ -132,7 +132,10 @@ impl Answer<'_> {
         }
         object.array("services", services.into_iter().map(|view| objects::service(engine, view, asked)))?;
         object.array("groups", engine.groups().map(|view| objects::group(engine, view, asked)))?;
-        object.array("incidents", incidents.into_iter().map(|incident| objects::incident(incident, asked.at)))?;
+        object.array(
+            "incidents",
+            incidents.into_iter().map(|incident| objects::incident(&self.run.engine, incident, asked.at)),
+        )?;
         let alerts = self.run.alerts.iter();
         object.array("alerts", alerts.map(|change| objects::alert(&change.alert, change.at, change.ended)))?;
         object.end()

@@ -4,6 +4,7 @@
 //! Must not enter: anything that acts on a setting.
 
 mod catalog;
+mod correlation;
 mod levels;
 mod reader;
 mod record;

@@ -5,10 +5,9 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 
 use super::reader::{Mistakes, Reader};
-use super::{catalog, levels, targets};
+use super::{catalog, correlation, levels, targets};
 use crate::model::level::{Level, LevelRules};
 use crate::model::policy::Policy;
-use crate::model::time::Span;
 
 /// A record that cannot be read back.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +32,9 @@ struct Record {
 #[must_use]
 pub fn to_record(policy: &Policy) -> String {
     let mut text = format!(
-        "time_zone = \"{}\"\n\n[correlation]\nreopen = \"{}\"\n\n{}{}",
+        "time_zone = \"{}\"\n\n{}{}{}",
         policy.time_zone,
-        policy.reopen,
+        correlation::write(&policy.correlation),
         levels::write(&policy.levels),
         targets::write(&policy.targets)
     );
@@ -69,8 +68,8 @@ pub fn from_record(text: &str) -> Result<Policy, BadRecord> {
     // A record of before there were zones and feeds has none.
     let time_zone = if reader.has("time_zone") { targets::time_zone(&mut reader) } else { "UTC".to_owned() };
     let feeds = targets::feeds(&mut reader);
-    let reopen = reader.parse::<Span>("correlation.reopen").unwrap_or_default();
+    let correlation = correlation::read(&mut reader);
     reader.finish()?;
     let services = catalog::read_catalog("catalog", &record.catalog)?;
-    Ok(Policy { services, levels, targets, reopen, time_zone, feeds })
+    Ok(Policy { services, levels, targets, correlation, time_zone, feeds })
 }

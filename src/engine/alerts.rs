@@ -56,7 +56,7 @@ fn wanted(incident: &Incident) -> Vec<Alert> {
             about: About::Incident {
                 id: incident.id,
                 level: incident.level,
-                scope: incident.service.clone(),
+                scope: incident.scope.clone(),
                 region: incident.region.clone(),
             },
         },

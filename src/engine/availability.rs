@@ -60,6 +60,20 @@ impl Union {
         union
     }
 
+    /// What lies in both.
+    pub(super) fn intersection(&self, other: &Self) -> Self {
+        let (mut one, mut two) = (self.0.iter().peekable(), other.0.iter().peekable());
+        let mut both = Vec::new();
+        while let (Some(&a), Some(&b)) = (one.peek(), two.peek()) {
+            let (start, end) = (a.start.max(b.start), a.end_or_max().min(b.end_or_max()));
+            if start <= end {
+                both.push(Stretch { start, end: (end < Instant::MAX).then_some(end) });
+            }
+            if a.end_or_max() <= b.end_or_max() { _ = one.next() } else { _ = two.next() }
+        }
+        Self::of(both)
+    }
+
     /// Lets go of what ended before `at`.
     pub(super) fn forget(&mut self, at: Instant) {
         let gone = self.0.partition_point(|stretch| stretch.end_or_max() < at);

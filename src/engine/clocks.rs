@@ -3,7 +3,6 @@
 //! A limit is kept when the clock stops no later than it, so a breach is certain one microsecond after the limit,
 //! and carries the limit's own instant.
 
-use super::incidents::Context;
 use crate::model::incident::{Clock, ClockName, Hold, Incident, Stage};
 use crate::model::time::{Instant, Span};
 
@@ -20,7 +19,11 @@ impl Clock {
 /// stops it as well. `repair` runs from the start to the restoration, but for the time for which it is held. Either
 /// takes effect from the instant at which the outage ended: a relapse before that is confirmed makes the clock run on
 /// as if it had never stopped.
-pub(super) fn run(incident: &Incident, cx: &Context<'_>) -> Vec<Clock> {
+pub(super) fn run(
+    incident: &Incident,
+    (response, repair): (Option<Span>, Option<Span>),
+    now: Instant,
+) -> Vec<Clock> {
     let holds = incident.holds();
     let mut clocks = Vec::with_capacity(ClockName::ALL.len());
     clocks.extend(ClockName::ALL.into_iter().filter_map(|name| {
@@ -28,12 +31,12 @@ pub(super) fn run(incident: &Incident, cx: &Context<'_>) -> Vec<Clock> {
             ClockName::Response => {
                 let answered = incident.reached(Stage::Acknowledged).map(|record| record.at);
                 let stopped = [answered, incident.restored].into_iter().flatten().min();
-                (cx.response?, incident.detected, stopped)
+                (response?, incident.detected, stopped)
             }
-            ClockName::Repair => (cx.repair?, incident.started, incident.restored),
+            ClockName::Repair => (repair?, incident.started, incident.restored),
         };
         let deadline = deadline(started, limit, if name.can_be_held() { &holds } else { &[] });
-        let breached = deadline.filter(|&deadline| stopped.unwrap_or(cx.now) > deadline);
+        let breached = deadline.filter(|&deadline| stopped.unwrap_or(now) > deadline);
         Some(Clock { name, limit, started, stopped, deadline, breached })
     }));
     clocks

@@ -18,7 +18,7 @@ use crate::model::time::Instant;
 impl Engine {
     pub(super) fn take(&mut self, event: &Event, effects: &mut Vec<Effect>) -> Outcome {
         self.note_age(event);
-        self.hear(event, effects);
+        self.hear(event);
         let id = event.id.as_ref().map_or(Id::NONE, |id| Id::new(&event.source, id));
         let place = if event.drill.is_some() { None } else { event.body.service().map(|name| self.place(name)) };
         if event.drill.is_none() && self.is_too_old(event, place) {
@@ -42,26 +42,26 @@ impl Engine {
         let outcome = match (&event.body, place) {
             (Body::OutageStarted(started), Some(place)) => {
                 let said = Said::Started(Facts::new(&started.facts));
-                self.mark(place, &started.outage, (event.time, said), (id, retracted), effects);
+                self.mark(place, &started.outage, (event.time, said), (id, retracted));
                 Outcome::Applied
             }
             (Body::OutageUpdated { outage, facts, .. }, Some(place)) => {
                 let said = Said::Updated(Facts::new(facts));
-                self.mark(place, outage, (event.time, said), (id, retracted), effects);
+                self.mark(place, outage, (event.time, said), (id, retracted));
                 Outcome::Applied
             }
             (Body::OutageEnded { outage, cause, .. }, Some(place)) => {
-                self.mark(place, outage, (event.time, Said::Ended(*cause)), (id, retracted), effects);
+                self.mark(place, outage, (event.time, Said::Ended(*cause)), (id, retracted));
                 let orphan = !retracted && self.history(place).is_orphan(outage, event.time);
                 if orphan { Outcome::Orphan } else { Outcome::Applied }
             }
             (Body::Acted(acted), Some(place)) => {
-                self.report(place, event.time, acted, (id, retracted), effects);
+                self.report(place, event.time, acted, (id, retracted));
                 Outcome::Applied
             }
             (Body::MaintenancePlanned { of, maintenance, from, until }, _) => {
                 let plan = Plan::During { from: *from, until: *until };
-                match self.maintain(of, maintenance, (event.time, plan), (id, retracted), effects) {
+                match self.maintain(of, maintenance, (event.time, plan), (id, retracted)) {
                     false => Outcome::TooOld,
                     true if event.time > *from => Outcome::Late,
                     true => Outcome::Applied,
@@ -69,11 +69,11 @@ impl Engine {
             }
             (Body::MaintenanceCancelled { of, maintenance }, _) => {
                 let said = (event.time, Plan::Nothing);
-                let taken = self.maintain(of, maintenance, said, (id, retracted), effects);
+                let taken = self.maintain(of, maintenance, said, (id, retracted));
                 if taken { Outcome::Applied } else { Outcome::TooOld }
             }
             (Body::Retraction { of }, _) => {
-                self.retract(Id::new(&event.source, of), id, effects);
+                self.retract(Id::new(&event.source, of), id);
                 Outcome::Applied
             }
             (Body::Latency { took, count, .. }, Some(place)) if !retracted => {
@@ -90,45 +90,24 @@ impl Engine {
         if retracted { Outcome::Retracted } else { outcome }
     }
 
-    fn mark(
-        &mut self,
-        place: u32,
-        key: &str,
-        (at, said): (Instant, Said),
-        (id, retracted): (Id, bool),
-        effects: &mut Vec<Effect>,
-    ) {
+    fn mark(&mut self, place: u32, key: &str, (at, said): (Instant, Said), (id, retracted): (Id, bool)) {
         if self.history(place).mark(key, at, said, id, retracted) {
-            self.pair_again(place, &[(key.into(), at)], effects);
+            self.pair_again(place, &[(key.into(), at)]);
         }
     }
 
-    fn report(
-        &mut self,
-        place: u32,
-        at: Instant,
-        acted: &Acted,
-        (id, retracted): (Id, bool),
-        effects: &mut Vec<Effect>,
-    ) {
+    fn report(&mut self, place: u32, at: Instant, acted: &Acted, (id, retracted): (Id, bool)) {
         let Acted { action, cause, .. } = *acted;
         let record = ActionRecord { at, action, by: acted.by.clone(), detail: acted.detail.clone(), cause };
-        let history = self.history(place);
-        let from = history.concerned_from(&acted.about, at);
-        if history.report(ActionMark { about: acted.about.clone(), record, id, retracted }) && !retracted {
-            self.settle(place, from, false, effects);
+        let mark = ActionMark { about: acted.about.clone(), record, id, retracted };
+        let reported = mark.reported();
+        if self.history(place).report(mark) && !retracted {
+            self.note(place, reported, false);
         }
     }
 
     /// Takes in a notice of maintenance. Returns whether it could be: it changes nothing that is folded.
-    fn maintain(
-        &mut self,
-        of: &Maintained,
-        key: &str,
-        said: (Instant, Plan),
-        identity: (Id, bool),
-        effects: &mut Vec<Effect>,
-    ) -> bool {
+    fn maintain(&mut self, of: &Maintained, key: &str, said: (Instant, Plan), identity: (Id, bool)) -> bool {
         let scope = match of {
             Maintained::Service(name) => Scope::Service(self.place(name)),
             Maintained::Group(name) => {
@@ -140,26 +119,26 @@ impl Engine {
         let Some((plans, from)) = self.state.maintenance.with_notice(scope, key, said, identity) else {
             return true;
         };
-        self.excuse(scope, plans, from, effects)
+        self.excuse(scope, plans, from)
     }
 
     /// Takes back what `of` said, or says again what was taken back, if it is a retraction that is taken back.
-    fn retract(&mut self, of: Id, by: Id, effects: &mut Vec<Effect>) {
+    fn retract(&mut self, of: Id, by: Id) {
         for (id, kept) in self.state.ledger.retract(of, by) {
             let retracted = self.state.ledger.is_retracted(id);
             match kept {
                 Kept::Service(place) => {
                     let history = self.history(place);
                     let (marks, reports) = history.retract(id, retracted);
-                    self.pair_again(place, &marks, effects);
-                    if let Some(from) = reports {
-                        self.settle(place, from, false, effects);
+                    self.pair_again(place, &marks);
+                    for report in reports {
+                        self.note(place, report, true);
                     }
                 }
                 Kept::Maintenance => {
                     let Some(scope) = self.state.maintenance.scope_of(id) else { continue };
                     let (plans, from) = self.state.maintenance.with_retraction(scope, id, retracted);
-                    self.excuse(scope, plans, from, effects);
+                    self.excuse(scope, plans, from);
                 }
                 Kept::Retraction(_) | Kept::Nowhere => {}
             }
@@ -167,7 +146,7 @@ impl Engine {
     }
 
     /// Whoever speaks is alive, whatever is said.
-    fn hear(&mut self, event: &Event, effects: &mut Vec<Effect>) {
+    fn hear(&mut self, event: &Event) {
         let now = self.state.now;
         if self.is_folded(event.time) {
             return;
@@ -182,7 +161,7 @@ impl Engine {
             match broken {
                 Some(from) => {
                     let affected = self.members(listener.group);
-                    self.surround(affected, from, effects, |engine| engine.state.feeds[place].hear(sign, now));
+                    self.surround(affected, from, |engine| engine.state.feeds[place].hear(sign, now));
                 }
                 None => self.state.feeds[place].hear(sign, now),
             }
@@ -191,12 +170,12 @@ impl Engine {
     }
 
     /// A feed's silence has just begun.
-    pub(super) fn notice_silence(&mut self, place: u32, effects: &mut Vec<Effect>) {
+    pub(super) fn notice_silence(&mut self, place: u32) {
         let listener = &self.state.feeds[place as usize];
         let from = listener.silent_from();
         let affected = self.members(listener.group);
         self.state.timers.set(Owner::Feed(place), Timer::Silence, None);
-        self.surround(affected, from, effects, |engine| engine.state.feeds[place as usize].notice());
+        self.surround(affected, from, |engine| engine.state.feeds[place as usize].notice());
     }
 
     pub(super) fn arm_silence(&mut self, place: u32) {

@@ -134,9 +134,15 @@ impl Engine {
         for place in 0..index(self.registry.len()) {
             let since = self.registry.service(place).since;
             if let Some(mut history) = self.take_history(place) {
-                for id in history.fold(&self.state.days, since) {
+                let lived = self.state.incidents.lived(&history);
+                let clusters: Vec<u32> = history.episodes.iter().map(|episode| episode.cluster).collect();
+                for id in history.fold(&self.state.days, since, &lived) {
                     self.state.ledger.forget(id);
                 }
+                let kept = history.episodes.iter().map(|episode| episode.cluster);
+                let gone = &clusters[..clusters.len() - kept.len()];
+                let until = history.folded_until();
+                self.state.incidents.forget(place, &mut history, gone, until);
                 self.put_history(place, history);
             }
         }

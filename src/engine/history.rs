@@ -4,7 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::availability::{Stretch, Union, covering};
 use super::folding::{Day, Days, days_after};
-use super::incidents::Tracked;
+use super::incidents::Acknowledged;
 use super::ledger::Id;
 use super::marks::{Marks, Outage, Said};
 use super::repairs::Repairs;
@@ -32,12 +32,10 @@ pub(super) struct History {
     overruns: Vec<(Instant, Instant)>,
     /// What operators reported, sorted by time.
     actions: Vec<ActionMark>,
-    /// How many of those name an incident.
-    named: u32,
-    /// Its incidents, sorted by start; those merged or withdrawn among them.
-    pub(super) incidents: Vec<Tracked>,
-    /// Their ids, sorted.
-    incident_ids: Vec<IncidentId>,
+    /// When it was down, as far as that has been put into clusters: sorted, apart from one another.
+    pub(super) episodes: Vec<Episode>,
+    /// The incidents that began with it, sorted; those merged or withdrawn among them.
+    pub(super) incidents: Vec<IncidentId>,
     /// The alerts that fire about its error budget.
     pub(super) budget_alerts: Vec<Alert>,
     /// What is folded.
@@ -53,6 +51,21 @@ struct Past {
     /// Outages that overran their maintenance in a later day than the one in which they began: when they began, and
     /// overran it.
     overran: Vec<(Instant, Instant)>,
+}
+
+/// A stretch of time for which a service was down, and the cluster that it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(super) struct Episode {
+    pub(super) start: Instant,
+    pub(super) end: Option<Instant>,
+    pub(super) cluster: u32,
+}
+
+impl Episode {
+    /// The end, or later than anything.
+    pub(super) fn end_or_max(&self) -> Instant {
+        self.end.unwrap_or(Instant::MAX)
+    }
 }
 
 /// An outage as the sums of groups know it.
@@ -87,6 +100,31 @@ pub(super) struct ActionMark {
     pub(super) retracted: bool,
 }
 
+/// The incidents of a service, as far as folding asks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lived {
+    /// From when until when there was something of each that it was in, if that is over.
+    pub(super) reaches: Vec<(Instant, Option<Instant>)>,
+    /// The first acknowledgements of those that began with it.
+    pub(super) acknowledged: Vec<Acknowledged>,
+}
+
+/// A report as far as it says what it is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub(super) struct Reported {
+    pub(super) about: About,
+    pub(super) at: Instant,
+    /// It confirms a restoration.
+    pub(super) confirms: bool,
+}
+
+impl ActionMark {
+    pub(super) fn reported(&self) -> Reported {
+        let confirms = self.record.action == Action::Reached(Stage::Verified);
+        Reported { about: self.about.clone(), at: self.record.at, confirms }
+    }
+}
+
 impl History {
     /// The history of a service of which nothing but its timeline is known.
     pub(super) fn new(timeline: Timeline) -> Self {
@@ -98,15 +136,12 @@ impl History {
         self.marks.add(key, at, said, id, retracted)
     }
 
-    /// Takes back what `id` said, or takes that back. Returns the marks concerned, and from when on reports are.
-    pub(super) fn retract(&mut self, id: Id, retracted: bool) -> (Vec<(Box<str>, Instant)>, Option<Instant>) {
-        let mut reports = None;
-        for place in 0..self.actions.len() {
-            if self.actions[place].id == id && self.actions[place].retracted != retracted {
-                self.actions[place].retracted = retracted;
-                let (about, at) = (self.actions[place].about.clone(), self.actions[place].record.at);
-                reports = Some(self.concerned_from(&about, at));
-            }
+    /// Takes back what `id` said, or takes that back. Returns the marks concerned, and the reports.
+    pub(super) fn retract(&mut self, id: Id, retracted: bool) -> (Vec<(Box<str>, Instant)>, Vec<Reported>) {
+        let mut reports = Vec::new();
+        for mark in self.actions.iter_mut().filter(|mark| mark.id == id && mark.retracted != retracted) {
+            mark.retracted = retracted;
+            reports.push(mark.reported());
         }
         (self.marks.retract(id, retracted), reports)
     }
@@ -228,53 +263,57 @@ impl History {
         if self.actions.get(place).is_some_and(|known| order(known) == order(&mark)) {
             return false;
         }
-        self.named += u32::from(matches!(mark.about, About::Incident(_)));
         self.actions.insert(place, mark);
         true
     }
 
-    /// From when on an operator's report made at `at` may change something: what it names may be long over.
-    pub(super) fn concerned_from(&self, about: &About, at: Instant) -> Instant {
-        let named = match about {
-            // What is over may still be repaired for good, or reviewed.
-            About::Service => {
-                let begun = self.incidents.partition_point(|tracked| tracked.incident.started <= at);
-                begun.checked_sub(1).map(|last| self.incidents[last].incident.started)
-            }
+    /// The cluster that a report made at `at` is about, if it does not name an incident: that of the last episode begun by
+    /// then, or of the outage that it names.
+    pub(super) fn cluster_of(&self, about: &About, at: Instant) -> Option<u32> {
+        let until = match about {
             About::Outage(key) => {
-                self.outages.iter().rev().find(|o| o.key == *key && o.start <= at).map(|outage| outage.start)
+                let outage = self.outages.iter().rev().find(|outage| outage.key == *key && outage.start <= at)?;
+                let last = self.episodes_until(at.min(outage.end_or_max()));
+                return last.filter(|episode| episode.end_or_max() >= outage.start).map(|last| last.cluster);
             }
-            About::Incident(id) => {
-                let named = |tracked: &&Tracked| tracked.incident.id.to_string() == **id;
-                self.incidents.iter().find(named).map(|tracked| tracked.incident.started)
-            }
+            About::Service | About::Incident(_) => at,
         };
-        named.unwrap_or(at).min(at)
+        self.episodes_until(until).map(|episode| episode.cluster)
     }
 
-    /// What was done from `from` on, in order of time. What names an incident may have been said before it began.
-    pub(super) fn actions(&self, from: Instant) -> impl Iterator<Item = &ActionMark> {
-        let first = self.actions.partition_point(|mark| mark.record.at < from);
-        let early = if self.named > 0 { &self.actions[..first] } else { &[] };
-        let early = early.iter().filter(|mark| matches!(mark.about, About::Incident(_)));
-        let marks = early.chain(&self.actions[first..]);
-        marks.filter(|mark| !mark.retracted)
+    fn episodes_until(&self, until: Instant) -> Option<&Episode> {
+        let begun = self.episodes.partition_point(|episode| episode.start <= until);
+        begun.checked_sub(1).map(|last| &self.episodes[last])
+    }
+
+    /// What the first outage that begins at `start` and says anything says.
+    pub(super) fn detail(&self, start: Instant) -> Option<Box<str>> {
+        self.outages_within(start, start).iter().find_map(|outage| outage.detail.clone())
+    }
+
+    /// The key of the outage for which the service went down at `start`.
+    pub(super) fn key_of(&self, start: Instant) -> Option<&str> {
+        let begins = |outage: &&Outage| {
+            outage.stretches().any(|(part, _)| part.severity == Severity::Down && part.from == start)
+        };
+        self.outages_within(self.cut(start), start).iter().find(begins).map(|outage| &*outage.key)
+    }
+
+    /// Whether anybody ever reported anything.
+    pub(super) fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
+    }
+
+    /// All that was reported, in order of time.
+    pub(super) fn actions(&self) -> impl DoubleEndedIterator<Item = &ActionMark> {
+        self.actions.iter().filter(|mark| !mark.retracted)
     }
 
     /// The confirmations of a restoration from `from` on.
     pub(super) fn confirmations(&self, from: Instant) -> impl Iterator<Item = &ActionMark> {
-        self.actions(from).filter(|mark| mark.record.action == Action::Reached(Stage::Verified))
-    }
-
-    /// Whether there is an incident of that id; if not, there is one from now on.
-    pub(super) fn knows_incident(&mut self, id: IncidentId) -> bool {
-        match self.incident_ids.binary_search(&id) {
-            Ok(_) => true,
-            Err(place) => {
-                self.incident_ids.insert(place, id);
-                false
-            }
-        }
+        let first = self.actions.partition_point(|mark| mark.record.at < from);
+        let marks = self.actions[first..].iter().filter(|mark| !mark.retracted);
+        marks.filter(|mark| mark.record.action == Action::Reached(Stage::Verified))
     }
 
     /// The outages whose start lies in `[from, until]`, sorted by start.
@@ -325,9 +364,9 @@ impl History {
     }
 
     /// Folds what is over by the last of `days` that nothing reaches across; a day that began before `since` counts
-    /// from then on. Returns the ids of the events that are forgotten.
-    pub(super) fn fold(&mut self, days: &[Instant], since: Instant) -> Vec<Id> {
-        let Some(until) = self.foldable(days) else { return Vec::new() };
+    /// from then on. `lived` is when there was something of its incidents. Returns the ids of the events that are forgotten.
+    pub(super) fn fold(&mut self, days: &[Instant], since: Instant, lived: &Lived) -> Vec<Id> {
+        let Some(until) = self.foldable(days, lived) else { return Vec::new() };
         let oldest = self.oldest().into_iter().chain(self.actions.first().map(|mark| mark.record.at)).min();
         let Some(oldest) = oldest.filter(|&oldest| oldest < until) else { return Vec::new() };
         let empty = || Box::new(Past { until: Instant::MIN, days: Days::default(), overran: Vec::new() });
@@ -335,7 +374,7 @@ impl History {
         for (from, end) in days_after(days, past.until.max(oldest)).take_while(|&(_, end)| end <= until) {
             // A day that was over before it is kept whole: the catalogue may be corrected.
             let observed = if since < end { from.max(since) } else { from };
-            let day = self.day(observed, end, &mut past.overran);
+            let day = self.day(observed, end, lived, &mut past.overran);
             if day != Day::default() {
                 *past.days.of(from) = day;
             }
@@ -347,7 +386,7 @@ impl History {
     }
 
     /// The sums of `[from, end)`.
-    fn day(&self, from: Instant, end: Instant, overran: &mut Vec<(Instant, Instant)>) -> Day {
+    fn day(&self, from: Instant, end: Instant, lived: &Lived, overran: &mut Vec<(Instant, Instant)>) -> Day {
         if from >= end {
             return Day::default();
         }
@@ -359,7 +398,7 @@ impl History {
                 None => day.planned += 1,
             }
         }
-        for (at, after) in self.incidents.iter().filter_map(Tracked::acknowledgement) {
+        for &(at, after) in &lived.acknowledged {
             if from <= at && at < end {
                 day.acknowledged += 1;
                 day.acknowledge_micros += after.as_micros();
@@ -369,14 +408,12 @@ impl History {
     }
 
     /// The last of `days` that nothing reaches across: no outage is open, and no incident may go on.
-    fn foldable(&self, days: &[Instant]) -> Option<Instant> {
+    fn foldable(&self, days: &[Instant], lived: &Lived) -> Option<Instant> {
         let mut until = *days.last()?;
         loop {
-            let spanning = self.incidents.iter().filter(|tracked| {
-                let (begun, over) = tracked.reach();
-                begun < until && over.is_none_or(|over| over >= until)
-            });
-            let whole = spanning.map(|tracked| tracked.reach().0).min().unwrap_or(until).min(self.cut(until));
+            let reaches = lived.reaches.iter();
+            let spanning = reaches.filter(|(begun, over)| *begun < until && over.is_none_or(|over| over >= until));
+            let whole = spanning.map(|&(begun, _)| begun).min().unwrap_or(until).min(self.cut(until));
             if whole >= until {
                 return Some(until);
             }
@@ -390,13 +427,9 @@ impl History {
         self.touched.forget(until);
         self.interrupted.forget(until);
         self.timeline.forget(until);
-        self.incidents.retain(|tracked| tracked.incident.started >= until);
-        let incidents = &self.incidents;
-        self.incident_ids.retain(|id| incidents.iter().any(|tracked| tracked.incident.id == *id));
+        self.episodes.drain(..self.episodes.partition_point(|episode| episode.start < until));
         let reported = self.actions.partition_point(|mark| mark.record.at < until);
         gone.extend(self.actions.drain(..reported).map(|mark| mark.id));
-        let named = self.actions.iter().filter(|mark| matches!(mark.about, About::Incident(_))).count();
-        self.named = u32::try_from(named).unwrap_or(u32::MAX);
         gone
     }
 

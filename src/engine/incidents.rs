@@ -1,31 +1,74 @@
-//! Incidents: which stretches of downtime are one interruption, and which record is whose.
+//! Incidents: which record is whose, and bringing the records in line with the clusters.
 //!
-//! What an incident *is* follows from the marks alone and is derived anew whenever they change. What it is *called*
-//! is kept: an incident that has paged somebody keeps its id while later facts move its edges.
+//! What an incident *is* follows from the marks and the topology alone and is derived anew whenever they change. What
+//! it is *called* is kept: an incident that has paged somebody keeps its id while later facts move its edges.
+//!
+//! All that happens at one instant is looked at together, once it is complete: a storm is one incident from the
+//! first, not a hundred thousand that merge.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use xxhash_rust::xxh3::xxh3_64;
 
+use super::Engine;
 use super::alerts;
-use super::assess::{self, Group};
-use super::availability::Stretch;
+use super::assess;
+use super::clusters::Clusters;
 use super::counts::Counts;
-use super::history::{ActionMark, History};
-use super::marks::Outage;
-use super::timers::Timer;
+use super::history::{History, Lived, Reported};
+use super::impact::{Impact, Kept, Scene};
+use super::lately::Lately;
+use super::registry::{Registry, index};
+use super::regroup::{Ground, Regrouping};
+use super::timers::{Owner, Timer};
 use crate::model::alert::Alert;
 use crate::model::effect::{Effect, EffectKind, Reason};
 use crate::model::event::About;
-use crate::model::incident::{Clock, ClockName, Incident, IncidentId, Stage, Status};
+use crate::model::incident::{ActionRecord, Clock, ClockName, Incident, IncidentId, Stage, Status};
 use crate::model::level::LevelRules;
-use crate::model::service::ServiceName;
 use crate::model::time::{Instant, Span};
+
+/// Clusters of which something changed, and the services concerned.
+pub(super) type Touched = BTreeMap<u32, BTreeSet<u32>>;
+
+/// A first acknowledgement that is in the figures: when, and how long after the start.
+pub(super) type Acknowledged = (Instant, Span);
+
+/// Every incident.
+#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
+pub(super) struct Incidents {
+    pub(super) clusters: Clusters,
+    lately: Lately,
+    pub(super) records: BTreeMap<IncidentId, Tracked>,
+    /// Where somebody reported something that names an incident, by the incident.
+    pub(super) naming: BTreeMap<IncidentId, BTreeSet<u32>>,
+    pending: Pending,
+}
+
+/// What happened at this instant and is not looked at yet.
+#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
+struct Pending {
+    /// Services, and from when on their downtime may have changed.
+    changed: BTreeMap<u32, Instant>,
+    /// Reports that came, or were taken back.
+    reported: Vec<(u32, Reported, bool)>,
+    /// Clusters of which a limit passed.
+    due: BTreeSet<u32>,
+    /// Services whose error budget was spent otherwise.
+    spent: BTreeSet<u32>,
+    /// The policy changed: all that is live is looked at.
+    policy: bool,
+}
 
 /// An incident with the alerts that fire for it.
 #[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Tracked {
     pub(super) incident: Incident,
     pub(super) alerts: Vec<Alert>,
+    /// Its episodes; none once it is no incident of its own.
+    pub(super) cluster: Option<u32>,
+    /// The service that it began with.
+    pub(super) place: u32,
     /// Whether it is in the count of incidents: from the first confirmed restoration on.
     counted: bool,
     /// The clocks whose breach is in the count of breaches.
@@ -35,6 +78,12 @@ pub(super) struct Tracked {
 }
 
 impl Tracked {
+    /// A record of which nothing is worked out yet.
+    pub(super) fn new(incident: Incident, place: u32) -> Self {
+        let (alerts, breaches_counted) = (Vec::new(), Vec::new());
+        Self { incident, alerts, cluster: None, place, counted: false, breaches_counted, acknowledged: None }
+    }
+
     /// The first acknowledgement, as the figures have it: of an incident that is one of its own.
     pub(super) fn acknowledgement(&self) -> Option<Acknowledged> {
         let incident = &self.incident;
@@ -44,7 +93,7 @@ impl Tracked {
     }
 
     /// From when until when there is something of it, if it is over: nothing that begins later can become part of it.
-    pub(super) fn reach(&self) -> (Instant, Option<Instant>) {
+    fn reach(&self) -> (Instant, Option<Instant>) {
         let incident = &self.incident;
         if matches!(incident.status, Status::Merged | Status::Withdrawn) {
             return (incident.started, Some(incident.started));
@@ -55,287 +104,384 @@ impl Tracked {
         let begun = first.map_or(incident.started, |first| first.min(incident.started));
         (begun, over.map(|over| last.map_or(over, |last| last.max(over))))
     }
-
-    /// Brings the figures' acknowledgement up to date. Returns what it was and what it is, when they differ.
-    fn account(&mut self) -> Option<Accounted> {
-        let is = self.acknowledgement();
-        let was = std::mem::replace(&mut self.acknowledged, is);
-        (was != is).then_some((was, is))
-    }
 }
 
-/// What a service's incidents are judged by.
+/// What incidents are judged by.
 pub(super) struct Context<'a> {
     pub(super) now: Instant,
-    pub(super) service: &'a str,
-    pub(super) kind: &'a str,
-    pub(super) region: &'a str,
-    pub(super) tier: &'a str,
-    pub(super) in_group: &'a dyn Fn(&str) -> bool,
-    /// The catalogue's users.
-    pub(super) users: Option<u64>,
-    pub(super) users_of_kind: u64,
     pub(super) levels: &'a LevelRules,
     pub(super) reopen: Span,
-    /// The limits of its clocks, where there are any.
-    pub(super) response: Option<Span>,
-    pub(super) repair: Option<Span>,
     /// What led here, when the marks alone do not say.
     pub(super) policy_changed: bool,
 }
 
-/// A first acknowledgement that is in the figures: when, and how long after the start.
-pub(super) type Acknowledged = (Instant, Span);
+impl Pending {
+    fn is_empty(&self) -> bool {
+        self.changed.is_empty()
+            && self.reported.is_empty()
+            && self.due.is_empty()
+            && self.spent.is_empty()
+            && !self.policy
+    }
+}
 
-/// What the figures had of an incident's acknowledgement, and what they have of it now.
-pub(super) type Accounted = (Option<Acknowledged>, Option<Acknowledged>);
+impl Incidents {
+    /// Whether anything is not looked at yet.
+    pub(super) fn is_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
 
-/// When a service's timers are due; by their place in [`Timer::INCIDENT`].
-pub(super) type Deadlines = [Option<Instant>; Timer::INCIDENT.len()];
+    /// Takes note that the error budget of a service was spent otherwise.
+    pub(super) fn spend(&mut self, place: u32) {
+        self.pending.spent.insert(place);
+    }
 
-/// Brings the service's incidents in line with its marks, as they stand now, from `from` on.
-pub(super) fn settle(
-    history: &mut History,
-    from: Instant,
-    cx: &Context<'_>,
-    counts: &mut Counts,
-    effects: &mut Vec<Effect>,
-) -> (Deadlines, Vec<Accounted>) {
-    // What lies ahead of now takes effect when its time comes; what is live is always looked at.
-    let from = from.min(cx.now);
-    let (mut open, region) = candidates(history, from, cx.reopen);
-    let groups = groups(history, region, cx);
-    let mut live = None;
-    let mut touched: Vec<usize> = Vec::new();
-    for group in &groups {
-        let mut matched: Vec<usize> = Vec::new();
-        open.retain(|&i| {
-            let incident = &history.incidents[i].incident;
-            let touches = incident.started <= group.end_or_max()
-                && incident.restored.unwrap_or(Instant::MAX) >= group.start();
-            if touches {
-                matched.push(i);
+    /// Takes note that the policy changed.
+    pub(super) fn readopt(&mut self) {
+        self.pending.policy = true;
+    }
+
+    /// The incidents that a service is or was in, by start; those merged or withdrawn that began with it among them.
+    pub(super) fn of(&self, history: &History) -> Vec<&Tracked> {
+        let clusters = history.episodes.iter().filter_map(|episode| self.clusters.all.get(&episode.cluster));
+        let ids: BTreeSet<IncidentId> =
+            clusters.flat_map(|cluster| &cluster.records).chain(&history.incidents).copied().collect();
+        let mut found: Vec<&Tracked> = ids.iter().filter_map(|id| self.records.get(id)).collect();
+        found.sort_by_key(|tracked| (tracked.incident.started, tracked.incident.id));
+        found
+    }
+
+    /// The first acknowledgements of the incidents that began with a service.
+    pub(super) fn acknowledged(&self, history: &History) -> impl Iterator<Item = Acknowledged> {
+        history.incidents.iter().filter_map(|id| self.records.get(id)).filter_map(Tracked::acknowledgement)
+    }
+
+    /// What folding asks of a service's incidents.
+    pub(super) fn lived(&self, history: &History) -> Lived {
+        let reaches = self.of(history).into_iter().map(Tracked::reach).collect();
+        Lived { reaches, acknowledged: self.acknowledged(history).collect() }
+    }
+
+    /// Lets go of what a service had before `until`, which nothing of it reaches across.
+    pub(super) fn forget(&mut self, place: u32, history: &mut History, clusters: &[u32], until: Instant) {
+        for number in clusters {
+            let Some(cluster) = self.clusters.all.get_mut(number) else { continue };
+            cluster.services.remove(&place);
+            if cluster.services.is_empty()
+                && let Some(cluster) = self.clusters.all.remove(number)
+            {
+                self.clusters.suspicious.remove(number);
+                for id in cluster.records {
+                    self.records.remove(&id);
+                    self.naming.remove(&id);
+                }
             }
-            !touches
+        }
+        let records = &mut self.records;
+        history.incidents.retain(|id| {
+            let Some(tracked) = records.get(id) else { return false };
+            let keep = tracked.incident.started >= until;
+            if !keep && tracked.cluster.is_none() {
+                records.remove(id);
+            }
+            keep
         });
-        matched.sort_by_key(|&i| (history.incidents[i].incident.started, history.incidents[i].incident.id));
-        let winner = match matched.first() {
-            Some(&winner) => winner,
-            None => open_or_revive(history, group, cx),
-        };
-        let into = history.incidents[winner].incident.id;
-        for &loser in matched.iter().skip(1) {
-            dismiss(&mut history.incidents[loser], Some(into), cx, effects);
-            touched.push(loser);
-        }
-        touched.push(winner);
-        reassess(history, winner, group, cx, counts, effects);
-        live = Some(&history.incidents[winner].incident).filter(|incident| incident.is_live()).map(|_| winner);
     }
-    for i in open {
-        dismiss(&mut history.incidents[i], None, cx, effects);
-        touched.push(i);
-    }
-    let deadlines = deadlines(history, live.map(|place| &history.incidents[place].incident), cx);
-    let accounted = touched.iter().filter_map(|&i| history.incidents[i].account()).collect();
-    let order = |tracked: &Tracked| (tracked.incident.started, tracked.incident.id);
-    // Nothing before what was touched can have lost its place.
-    let first = touched.iter().min().map_or(0, |first| first.saturating_sub(1));
-    if !history.incidents[first..].is_sorted_by_key(order) {
-        history.incidents.sort_by_key(order);
-    }
-    (deadlines, accounted)
-}
 
-/// The incidents that a change at `from` may touch, and when the first of them began. One that ended a short while
-/// before another is near enough to become part of it, and so on back.
-fn candidates(history: &History, from: Instant, reopen: Span) -> (Vec<usize>, Instant) {
-    let mut found = Vec::new();
-    let mut region = from;
-    for (i, tracked) in history.incidents.iter().enumerate().rev() {
-        let incident = &tracked.incident;
-        if matches!(incident.status, Status::Merged | Status::Withdrawn) {
-            continue;
-        }
-        if incident.restored.is_some_and(|end| end.plus(reopen) < region) {
-            break;
-        }
-        region = region.min(incident.started);
-        found.push(i);
+    /// The services of an incident.
+    pub(super) fn services(&self, id: IncidentId) -> impl Iterator<Item = u32> {
+        let cluster = self.records.get(&id).and_then(|tracked| self.clusters.all.get(&tracked.cluster?));
+        cluster.into_iter().flat_map(|cluster| cluster.services.keys().copied())
     }
-    (found, region)
-}
 
-/// The interruptions from `region` on, as they stand now: stretches less than `reopen` apart, unless an operator
-/// confirmed the restoration between them.
-fn groups(history: &History, region: Instant, cx: &Context<'_>) -> Vec<Group> {
-    let stretches = history.interrupted.stretches();
-    let near = |a: &Stretch, b: &Stretch| b.start.since(a.end_or_max()) < cx.reopen;
-    let mut first = stretches.partition_point(|s| s.end_or_max() < region);
-    while first > 0 && stretches.get(first).is_some_and(|s| near(&stretches[first - 1], s)) {
-        first -= 1;
-    }
-    let mut groups: Vec<Group> = Vec::new();
-    for stretch in stretches[first..].iter().take_while(|s| s.start <= cx.now) {
-        let stretch = Stretch { start: stretch.start, end: stretch.end.filter(|&end| end <= cx.now) };
-        if let Some(group) = groups.last_mut()
-            && near(&group.last(), &stretch)
-            && confirmed(history, group, stretch.start).is_none()
-        {
-            group.stretches.push(stretch);
-        } else {
-            if let Some(group) = groups.last_mut() {
-                close(history, group, stretch.start, cx);
+    /// The record that an id stands for now: what it names may have been merged.
+    fn resolve(&self, id: IncidentId) -> Option<IncidentId> {
+        let mut id = id;
+        // Each step leads to an older one.
+        for _ in 0..self.records.len() {
+            match self.records.get(&id)?.incident.merged_into {
+                Some(into) => id = into,
+                None => return Some(id),
             }
-            groups.push(Group { stretches: vec![stretch], verified: None, next: None });
         }
+        None
     }
-    if let Some(group) = groups.last_mut() {
-        close(history, group, Instant::MAX, cx);
-    }
-    groups
-}
 
-/// Notes when the group's restoration was confirmed. `next` is when the service went down again.
-fn close(history: &History, group: &mut Group, next: Instant, cx: &Context<'_>) {
-    group.next = (next < Instant::MAX).then_some(next);
-    let Some(end) = group.last().end else { return };
-    let quiet = end.plus(cx.reopen);
-    let by_quiet = (quiet <= next && quiet <= cx.now).then_some(quiet);
-    let by_operator =
-        confirmed(history, group, next).filter(|mark| mark.record.at <= cx.now).map(|mark| mark.record.at);
-    group.verified = by_operator.into_iter().chain(by_quiet).min();
-}
-
-/// The first operator's confirmation between the group's end and `before`.
-fn confirmed<'h>(history: &'h History, group: &Group, before: Instant) -> Option<&'h ActionMark> {
-    let end = group.last().end?;
-    history
-        .confirmations(end)
-        .find(|mark| mark.record.at >= end && mark.record.at < before && concerns(mark, history, group))
-}
-
-/// Whether an operator's report is about the group.
-pub(super) fn concerns(mark: &ActionMark, history: &History, group: &Group) -> bool {
-    match &mark.about {
-        About::Service => true,
-        About::Outage(key) => {
-            let within = history.outages_within(history.cut(group.start()), group.end_or_max());
-            within.iter().any(|outage| outage.key == *key && outage.end_or_max() >= group.start())
-        }
-        About::Incident(id) => history.incidents.iter().any(|tracked| {
-            let incident = &tracked.incident;
-            incident.id.to_string() == **id
-                && incident.started <= group.end_or_max()
-                && incident.restored.unwrap_or(Instant::MAX) >= group.start()
-        }),
-    }
-}
-
-/// The record for a group that has none: a new one, or the one that the same first outage had before.
-fn open_or_revive(history: &mut History, group: &Group, cx: &Context<'_>) -> usize {
-    let id = id_of(history, group, cx.service, cx.now);
-    let known = history.knows_incident(id);
-    match known.then(|| history.incidents.iter().position(|tracked| tracked.incident.id == id)).flatten() {
-        Some(known) => {
-            let incident = &mut history.incidents[known].incident;
-            incident.merged_into = None;
-            incident.status = Status::Open;
-            known
-        }
-        None => {
-            // One name for all of them.
-            let name = history.incidents.last().map(|tracked| tracked.incident.service.clone());
-            let name = name.unwrap_or_else(|| ServiceName::known(cx.service));
-            let incident = assess::blank(id, name, group, cx);
-            history.incidents.push(Tracked {
-                incident,
-                alerts: Vec::new(),
-                counted: false,
-                breaches_counted: Vec::new(),
-                acknowledged: None,
-            });
-            history.incidents.len() - 1
-        }
-    }
-}
-
-fn id_of(history: &History, group: &Group, service: &str, now: Instant) -> IncidentId {
-    let begins = |outage: &&Outage| group.parts(outage, now).any(|(part, _)| part.from == group.start());
-    let key = group.outages(history, now).find(begins).map_or("", |outage| &*outage.key);
-    let name = format!("{service}\n{key}\n{}", group.start().as_micros());
-    IncidentId(xxh3_64(name.as_bytes()))
-}
-
-/// The record is no incident of its own any more: it became part of another one, or its facts are gone.
-fn dismiss(tracked: &mut Tracked, into: Option<IncidentId>, cx: &Context<'_>, effects: &mut Vec<Effect>) {
-    let reason = if into.is_some() { Reason::Merged } else { Reason::Corrected };
-    tracked.incident.status = if into.is_some() { Status::Merged } else { Status::Withdrawn };
-    tracked.incident.merged_into = into;
-    tracked.incident.next_level = None;
-    tracked.incident.accruing = None;
-    for alert in tracked.alerts.drain(..) {
-        let ended = cx.now.max(alert.starts);
-        effects.push(Effect { at: cx.now, reason: reason.clone(), kind: EffectKind::Resolve(alert, ended) });
-    }
-    let kind = EffectKind::Record(Box::new(tracked.incident.clone()));
-    effects.push(Effect { at: cx.now, reason, kind });
-}
-
-/// Brings one record in line with its group, and says what changed.
-fn reassess(
-    history: &mut History,
-    place: usize,
-    group: &Group,
-    cx: &Context<'_>,
-    counts: &mut Counts,
-    effects: &mut Vec<Effect>,
-) {
-    let before = &history.incidents[place].incident;
-    let after = assess::assess(before, group, history, cx);
-    let reason = assess::reason(before, &after, cx);
-    // A limit that was seen to pass counts at once. One that had passed before the outage was reported counts when
-    // its restoration is confirmed: until then its end may be on the way, and a count cannot be taken back.
-    let certain = |clock: &&Clock| {
-        let seen_to_pass = before.clock(clock.name).is_some_and(|was| was.breached.is_none());
-        clock.breached.is_some() && (seen_to_pass || after.verified.is_some())
-    };
-    let breached: Vec<ClockName> = after.clocks.iter().filter(certain).map(|clock| clock.name).collect();
-    let changed = *before != after;
-    let tracked = &mut history.incidents[place];
-    for name in breached {
-        if !tracked.breaches_counted.contains(&name) {
-            tracked.breaches_counted.push(name);
-            counts.breached(name);
-        }
-    }
-    tracked.incident = after;
-    alerts::update(&mut tracked.alerts, &tracked.incident, cx.now, &reason, effects);
-    if changed {
-        let kind = EffectKind::Record(Box::new(tracked.incident.clone()));
-        effects.push(Effect { at: cx.now, reason, kind });
-    }
-    if tracked.incident.verified.is_some() && !tracked.counted {
-        // It is kept for long, and seldom changes again.
-        tracked.incident.levels.shrink_to_fit();
-        tracked.incident.clocks.shrink_to_fit();
-        tracked.counted = true;
-        counts.closed(tracked.incident.level, tracked.incident.cause);
-    }
-}
-
-/// When to look again. Only the last incident of a service can be live.
-fn deadlines(history: &History, live: Option<&Incident>, cx: &Context<'_>) -> Deadlines {
-    Timer::INCIDENT.map(|timer| {
-        let at = match timer {
-            Timer::Mark => history.next_edge(cx.now),
-            Timer::Level => live.and_then(|incident| incident.next_level).map(|(_, at)| at),
-            Timer::Response => live.and_then(|incident| assess::breach_due(incident, 0)),
-            Timer::Repair => live.and_then(|incident| assess::breach_due(incident, 1)),
-            Timer::Quiet => live.and_then(|incident| incident.restored).map(|end| end.plus(cx.reopen)),
-            // Those of feeds, budgets and policies follow from other things.
-            Timer::Policy | Timer::Silence | Timer::Budget | Timer::Latency => None,
+    /// The cluster that a report is about.
+    fn concerned(&self, registry: &Registry, place: u32, reported: &Reported) -> Option<u32> {
+        let named = match &reported.about {
+            About::Incident(id) => return self.records.get(&self.resolve(id.parse().ok()?)?)?.cluster,
+            about => about,
         };
-        at.filter(|&at| at > cx.now)
-    })
+        registry.service(place).history.as_deref()?.cluster_of(named, reported.at)
+    }
+}
+
+impl Engine {
+    /// Has a service's incidents looked at once this instant is complete, from `from` on.
+    pub(super) fn settle(&mut self, place: u32, from: Instant) {
+        let known = self.state.incidents.pending.changed.entry(place).or_insert(from);
+        *known = from.min(*known);
+    }
+
+    /// Has what a report may be about looked at once this instant is complete.
+    pub(super) fn note(&mut self, place: u32, reported: Reported, taken_back: bool) {
+        if let Some(id) = match &reported.about {
+            About::Incident(id) => id.parse().ok(),
+            _ => None,
+        } {
+            self.state.incidents.naming.entry(id).or_default().insert(place);
+        }
+        if reported.at > self.state.now {
+            // It takes effect when its time comes.
+            self.settle(place, self.state.now);
+        }
+        self.state.incidents.pending.reported.push((place, reported, taken_back));
+    }
+
+    /// A limit of an incident passes.
+    pub(super) fn fall_due(&mut self, cluster: u32, timer: Timer) {
+        self.state.timers.set(Owner::Incident(cluster), timer, None);
+        self.state.incidents.pending.due.insert(cluster);
+    }
+
+    /// Looks at all that happened at this instant, which is complete.
+    pub(super) fn conclude(&mut self, effects: &mut Vec<Effect>) {
+        if !self.state.incidents.is_pending() {
+            return;
+        }
+        let now = self.state.now;
+        let pending = std::mem::take(&mut self.state.incidents.pending);
+        let mut touched = Touched::new();
+        let mut work = Regrouping::default();
+        let Incidents { clusters, lately, .. } = &mut self.state.incidents;
+        let rules = self.state.policies.correlation;
+        let registry = &mut self.registry;
+        let mut ground = Ground { registry, clusters, lately, rules, now, touched: &mut touched };
+        let mut changed: Vec<u32> = pending.changed.keys().copied().collect();
+        if pending.policy {
+            changed = (0..index(ground.registry.len()))
+                .filter(|&place| ground.registry.service(place).history.is_some())
+                .collect();
+            for &place in &changed {
+                ground.compare(place, Instant::MIN, false, &mut work);
+            }
+        }
+        for (&place, &from) in &pending.changed {
+            ground.compare(place, from.min(now), true, &mut work);
+        }
+        for (place, reported, taken_back) in pending.reported.iter().filter(|(_, reported, _)| reported.confirms) {
+            ground.cut_again(*place, reported.at, *taken_back, &mut work);
+        }
+        ground.regroup(&mut work);
+        let merged = std::mem::take(&mut clusters.merged);
+        for cluster in work.gone.iter().copied().chain(merged) {
+            for timer in Timer::INCIDENT {
+                self.state.timers.set(Owner::Incident(cluster), timer, None);
+            }
+        }
+        for place in changed {
+            let history = self.registry.service(place).history.as_deref();
+            let edge = history.and_then(|history| history.next_edge(now));
+            self.state.timers.set(Owner::Service(place), Timer::Mark, edge);
+        }
+        let known = &self.state.incidents.clusters.all;
+        for &due in pending.due.iter().filter(|due| known.contains_key(due)) {
+            touched.entry(due).or_default();
+        }
+        if pending.policy {
+            self.touch_live(&mut touched);
+        }
+        let withdrawn = self.name(&touched, work, effects);
+        for (place, reported, _) in &pending.reported {
+            let incidents = &mut self.state.incidents;
+            if let Some(number) = incidents.concerned(&self.registry, *place, reported)
+                && let Some(cluster) = incidents.clusters.all.get_mut(&number)
+            {
+                cluster.acting.insert(*place);
+                touched.entry(number).or_default();
+            }
+        }
+        let mut order: Vec<(Instant, u32)> = touched
+            .keys()
+            .filter_map(|&number| Some((self.state.incidents.clusters.all.get(&number)?.start, number)))
+            .collect();
+        order.sort_unstable();
+        for (_, number) in order {
+            let places = touched.remove(&number).unwrap_or_default();
+            self.judge(number, &places, pending.policy, effects);
+        }
+        for id in withdrawn {
+            self.dismiss(id, None, effects);
+        }
+        for place in pending.spent {
+            self.judge_service(place, effects);
+        }
+    }
+
+    /// Has all that is live looked at anew.
+    fn touch_live(&mut self, touched: &mut Touched) {
+        let Incidents { clusters, records, .. } = &mut self.state.incidents;
+        for (&number, cluster) in &mut clusters.all {
+            let record = cluster.records.first().and_then(|id| records.get(id));
+            if record.is_some_and(|tracked| tracked.incident.is_live()) {
+                cluster.impact = Kept::default();
+                touched.entry(number).or_default();
+            }
+        }
+    }
+
+    /// The record is no incident of its own any more: it became part of another one, or its facts are gone.
+    pub(super) fn dismiss(&mut self, id: IncidentId, into: Option<IncidentId>, effects: &mut Vec<Effect>) {
+        let now = self.state.now;
+        let Incidents { records, naming, clusters, .. } = &mut self.state.incidents;
+        let Some(tracked) = records.get_mut(&id) else { return };
+        let reason = if into.is_some() { Reason::Merged } else { Reason::Corrected };
+        tracked.incident.status = if into.is_some() { Status::Merged } else { Status::Withdrawn };
+        tracked.incident.merged_into = into;
+        tracked.incident.next_level = None;
+        tracked.incident.accruing = None;
+        tracked.cluster = None;
+        for alert in tracked.alerts.drain(..) {
+            let ended = now.max(alert.starts);
+            effects.push(Effect { at: now, reason: reason.clone(), kind: EffectKind::Resolve(alert, ended) });
+        }
+        let kind = EffectKind::Record(Box::new(tracked.incident.clone()));
+        effects.push(Effect { at: now, reason, kind });
+        if let Some(into) = into
+            && let Some(places) = naming.remove(&id)
+        {
+            let cluster = records.get(&into).and_then(|tracked| tracked.cluster);
+            if let Some(cluster) = cluster.and_then(|number| clusters.all.get_mut(&number)) {
+                cluster.acting.extend(&places);
+            }
+            naming.entry(into).or_default().extend(places);
+        }
+        self.account(id);
+    }
+
+    /// Brings one record in line with its cluster, and says what changed.
+    fn judge(&mut self, number: u32, places: &BTreeSet<u32>, policy_changed: bool, effects: &mut Vec<Effect>) {
+        let now = self.state.now;
+        let Some(cluster) = self.state.incidents.clusters.all.get_mut(&number) else { return };
+        let mut impact: Box<Impact> = cluster.impact.0.take().unwrap_or_default();
+        let Some(&id) = cluster.records.first() else { return };
+        let cluster = &self.state.incidents.clusters.all[&number];
+        let Some(before) = self.state.incidents.records.get(&id).map(|tracked| &tracked.incident) else { return };
+        let cx = Context {
+            now,
+            levels: &self.state.policies.levels,
+            reopen: self.state.policies.correlation.reopen,
+            policy_changed,
+        };
+        let terms = |place| self.terms(place, now);
+        let scene = Scene { registry: &self.registry, number, cluster, terms: &terms, now };
+        impact.refresh(&scene, places);
+        let actions = self.actions(number, id);
+        let after = assess::assess(before, (&scene, &impact), actions, &cx);
+        let reason = assess::reason(before, &after, &cx);
+        // A limit that was seen to pass counts at once. One that had passed before the outage was reported counts when
+        // its restoration is confirmed: until then its end may be on the way, and a count cannot be taken back.
+        let certain = |clock: &&Clock| {
+            let seen_to_pass = before.clock(clock.name).is_some_and(|was| was.breached.is_none());
+            clock.breached.is_some() && (seen_to_pass || after.verified.is_some())
+        };
+        let breached: Vec<ClockName> = after.clocks.iter().filter(certain).map(|clock| clock.name).collect();
+        let changed = *before != after;
+        let live = after.is_live();
+        let Some(tracked) = self.state.incidents.records.get_mut(&id) else { return };
+        tracked.incident = after;
+        tracked.count(&breached, &mut self.state.counts);
+        alerts::update(&mut tracked.alerts, &tracked.incident, now, &reason, effects);
+        if changed {
+            let kind = EffectKind::Record(Box::new(tracked.incident.clone()));
+            effects.push(Effect { at: now, reason, kind });
+        }
+        for timer in Timer::INCIDENT {
+            let deadline = tracked.deadline(timer, cx.reopen).filter(|&at| live && at > now);
+            self.state.timers.set(Owner::Incident(number), timer, deadline);
+        }
+        if let Some(cluster) = self.state.incidents.clusters.all.get_mut(&number).filter(|_| live) {
+            cluster.impact = Kept(Some(impact));
+        }
+        self.account(id);
+    }
+
+    /// What was done about an incident, in order of time.
+    fn actions(&self, number: u32, id: IncidentId) -> Vec<ActionRecord> {
+        let now = self.state.now;
+        let incidents = &self.state.incidents;
+        let Some(cluster) = incidents.clusters.all.get(&number) else { return Vec::new() };
+        let mut found: Vec<ActionRecord> = Vec::new();
+        for &place in &cluster.acting {
+            let Some(history) = self.registry.service(place).history.as_deref() else { continue };
+            for mark in history.actions().filter(|mark| mark.record.at <= now) {
+                let concerned = match &mark.about {
+                    About::Incident(named) => {
+                        named.parse().ok().and_then(|named| incidents.resolve(named)) == Some(id)
+                    }
+                    about => history.cluster_of(about, mark.record.at) == Some(number),
+                };
+                if concerned {
+                    found.push(mark.record.clone());
+                }
+            }
+        }
+        found.sort();
+        found.shrink_to_fit();
+        found
+    }
+
+    /// Brings the figures' acknowledgement of an incident up to date.
+    fn account(&mut self, id: IncidentId) {
+        let Some(tracked) = self.state.incidents.records.get_mut(&id) else { return };
+        let is = tracked.acknowledgement();
+        let was = std::mem::replace(&mut tracked.acknowledged, is);
+        let place = tracked.place;
+        let history = self.registry.service(place).history.as_deref();
+        // What is folded is in the sums of its day.
+        if was == is || history.is_none_or(|history| !history.incidents.contains(&id)) {
+            return;
+        }
+        let share = self.share(place);
+        for group in self.registry.groups_of(place) {
+            let group = &mut self.state.groups[group as usize];
+            was.into_iter().for_each(|was| group.acknowledgement(&share, was, -1));
+            is.into_iter().for_each(|is| group.acknowledgement(&share, is, 1));
+        }
+    }
+}
+
+impl Tracked {
+    /// Counts what became certain.
+    fn count(&mut self, breached: &[ClockName], counts: &mut Counts) {
+        for &name in breached {
+            if !self.breaches_counted.contains(&name) {
+                self.breaches_counted.push(name);
+                counts.breached(name);
+            }
+        }
+        if self.incident.verified.is_some() && !self.counted {
+            // It is kept for long, and seldom changes again.
+            self.incident.levels.shrink_to_fit();
+            self.incident.clocks.shrink_to_fit();
+            self.counted = true;
+            counts.closed(self.incident.level, self.incident.cause);
+        }
+    }
+
+    /// When it is to be looked at next for that reason.
+    fn deadline(&self, timer: Timer, reopen: Span) -> Option<Instant> {
+        let incident = &self.incident;
+        let breach =
+            |name| incident.clock(name).filter(|clock| clock.stopped.is_none()).and_then(Clock::breach_known);
+        match timer {
+            Timer::Level => incident.next_level.map(|(_, at)| at),
+            Timer::Response => breach(ClockName::Response),
+            Timer::Repair => breach(ClockName::Repair),
+            Timer::Quiet => incident.restored.map(|end| end.plus(reopen)),
+            // Those follow from other things.
+            Timer::Policy | Timer::Silence | Timer::Mark | Timer::Look | Timer::Budget | Timer::Latency => None,
+        }
+    }
 }

@@ -13,20 +13,18 @@ pub(super) struct Segment {
     /// Absent while it is going on.
     pub(super) end: Option<Instant>,
     pub(super) users: Option<u64>,
+    /// Those of the kind of service of which the greatest share is affected, and all users of that kind.
+    pub(super) share: (u64, u64),
+    /// Topmost services that are down, those of them whose users are known, and those whose users the catalogue says.
+    pub(super) counts: [i64; 3],
     /// How long the incident was down before.
     pub(super) down_before: Span,
     /// User-microseconds lost before.
     pub(super) lost_before: i128,
 }
 
-/// What a rule is held against besides the segments.
-pub(super) struct Subject<'a> {
-    pub(super) kind: &'a str,
-    pub(super) tier: &'a str,
-    pub(super) in_group: &'a dyn Fn(&str) -> bool,
-    /// Users of all services of that kind.
-    pub(super) users_of_kind: u64,
-}
+/// Since when an incident touches what a condition about its services asks for, if it does.
+pub(super) type Touches<'a> = &'a dyn Fn(&Condition) -> Option<Instant>;
 
 /// What the rules make of an incident.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +39,7 @@ pub(super) struct Verdict {
 }
 
 /// Judges an incident as it stands at `now`.
-pub(super) fn judge(rules: &LevelRules, segments: &[Segment], subject: &Subject<'_>, now: Instant) -> Verdict {
+pub(super) fn judge(rules: &LevelRules, segments: &[Segment], touches: Touches<'_>, now: Instant) -> Verdict {
     let started = segments.first().map_or(now, |s| s.start);
     let mut next: Option<(Level, Instant)> = None;
     for level in Level::ALL {
@@ -49,7 +47,7 @@ pub(super) fn judge(rules: &LevelRules, segments: &[Segment], subject: &Subject<
         let earliest = rules
             .of(level)
             .iter()
-            .filter_map(|rule| reached(rule, segments, subject).map(|at| (at, rule)))
+            .filter_map(|rule| reached(rule, segments, touches).map(|at| (at, rule)))
             .min_by_key(|&(at, _)| at);
         match earliest {
             Some((at, rule)) if at <= now => {
@@ -68,11 +66,11 @@ fn cited(rule: &Rule) -> String {
 }
 
 /// The first instant at which all conditions of the rule hold, now, before or to come.
-fn reached(rule: &Rule, segments: &[Segment], subject: &Subject<'_>) -> Option<Instant> {
+fn reached(rule: &Rule, segments: &[Segment], touches: Touches<'_>) -> Option<Instant> {
     segments.iter().find_map(|segment| {
         let mut wait = Span::ZERO;
         for condition in &rule.conditions {
-            wait = wait.max(wait_for(condition, segment, subject)?);
+            wait = wait.max(wait_for(condition, segment, touches)?);
         }
         let at = segment.start.plus(wait);
         // The end counts in: what lasted exactly an hour lasted at least an hour.
@@ -81,24 +79,23 @@ fn reached(rule: &Rule, segments: &[Segment], subject: &Subject<'_>) -> Option<I
 }
 
 /// How long into the segment the condition comes to hold, if it would ever.
-fn wait_for(condition: &Condition, segment: &Segment, subject: &Subject<'_>) -> Option<Span> {
+fn wait_for(condition: &Condition, segment: &Segment, touches: Touches<'_>) -> Option<Span> {
     let when = |holds: bool| holds.then_some(Span::ZERO);
     match condition {
         Condition::UsersOver(limit) => when(segment.users? > *limit),
         Condition::UsersAtLeast(limit) => when(segment.users? >= *limit),
         Condition::ShareOver(share) => {
-            let part = u128::from(segment.users?) * u128::from(Ratio::WHOLE);
-            when(subject.users_of_kind > 0 && part > u128::from(subject.users_of_kind) * u128::from(share.parts()))
+            let (users, all) = segment.share;
+            let part = u128::from(users) * u128::from(Ratio::WHOLE);
+            when(segment.users.is_some() && all > 0 && part > u128::from(all) * u128::from(share.parts()))
         }
         Condition::UserMinutesOver(limit) => until_lost(segment, user_micros(*limit) + 1),
         Condition::UserMinutesAtLeast(limit) => until_lost(segment, user_micros(*limit)),
         Condition::LongerThan(limit) => Some(until_down(segment, limit.plus(Span::TICK))),
         Condition::LastingAtLeast(limit) => Some(until_down(segment, *limit)),
-        // One service lies in one region; incidents of several services count theirs.
-        Condition::RegionsAtLeast(limit) => when(*limit <= 1),
-        Condition::Kind(kind) => when(subject.kind == kind),
-        Condition::Tier(tier) => when(subject.tier == tier),
-        Condition::Tag(tag) => when((subject.in_group)(tag)),
+        Condition::RegionsAtLeast(_) | Condition::Kind(_) | Condition::Tier(_) | Condition::Tag(_) => {
+            Some(touches(condition)?.since(segment.start).max(Span::ZERO))
+        }
     }
 }
 
@@ -137,12 +134,19 @@ mod tests {
     }
 
     fn reach(conditions: &[Condition], segments: &[Segment]) -> Option<i64> {
-        let subject = Subject { kind: "voice", tier: "", in_group: &|_| false, users_of_kind: 1000 };
-        reached(&rule(conditions), segments, &subject).map(Instant::as_micros)
+        reached(&rule(conditions), segments, &|_| Some(at(500))).map(Instant::as_micros)
     }
 
     fn segment(start: i64, end: Option<i64>, users: u64) -> Segment {
-        Segment { start: at(start), end: end.map(at), users: Some(users), down_before: Span::ZERO, lost_before: 0 }
+        Segment {
+            start: at(start),
+            end: end.map(at),
+            users: Some(users),
+            share: (users, 1000),
+            counts: [1, 1, 0],
+            down_before: Span::ZERO,
+            lost_before: 0,
+        }
     }
 
     #[test]
@@ -173,6 +177,13 @@ mod tests {
         let share = Condition::ShareOver(Ratio::new(0.15).unwrap());
         assert_eq!(reach(std::slice::from_ref(&share), &[segment(0, None, 150)]), None);
         assert_eq!(reach(&[share], &[segment(0, None, 151)]), Some(0));
+    }
+
+    #[test]
+    fn what_it_touches_counts_from_when_it_touches_it() {
+        let regions = [Condition::RegionsAtLeast(2)];
+        assert_eq!(reach(&regions, &[segment(0, None, 1)]), Some(500));
+        assert_eq!(reach(&regions, &[segment(0, Some(400), 1), segment(900, None, 1)]), Some(900));
     }
 
     #[test]

@@ -8,11 +8,14 @@
 //!     sleep until engine.next_deadline(), or until a batch of the journal is durable
 //!     engine.advance(now, &mut effects)      // fires what fell due, each at its own instant
 //!     engine.apply(at, input, &mut effects)  // for each input of the batch
+//!     engine.advance(at, &mut effects)       // that was all of this instant
 //!     hand the effects out
 //! }
 //! ```
 //!
-//! The one invariant of that loop: instants given to it never go backwards; one that does is taken as the last.
+//! The one invariant of that loop: instants given to it never go backwards; one that does is taken as the last. What
+//! happens at one instant is complete once a later one is given, or `advance` is called with it: only then are
+//! incidents looked at, so that a storm that comes in one batch is one incident from the first.
 //!
 //! Must not enter: async, a clock, I/O, logging, randomness, iteration in an order that is not fixed.
 
@@ -21,14 +24,18 @@ mod assess;
 mod availability;
 mod budget;
 mod clocks;
+mod clusters;
 mod counts;
 mod crossing;
+mod curve;
 mod facts;
 mod feeds;
 mod folding;
 mod groups;
 mod history;
+mod impact;
 mod incidents;
+mod lately;
 mod latency;
 mod ledger;
 mod lengths;
@@ -36,15 +43,18 @@ mod levels;
 mod maintenance;
 mod marks;
 mod measuring;
+mod naming;
 mod points;
 mod policies;
 mod reading;
 mod registry;
+mod regroup;
 mod repairs;
 mod settling;
 mod snapshot;
 mod timeline;
 mod timers;
+mod topology;
 mod watch;
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -61,6 +71,7 @@ use crate::model::policy::Policy;
 use crate::model::time::Instant;
 use feeds::Listener;
 use groups::Group;
+use incidents::Incidents;
 use ledger::Ledger;
 use maintenance::Maintenance;
 use policies::Policies;
@@ -99,6 +110,7 @@ struct State {
     policies: Policies,
     /// By the place of its name in the registry.
     groups: Vec<Group>,
+    incidents: Incidents,
     maintenance: Maintenance,
     feeds: Vec<Listener>,
     timers: Timers,
@@ -129,7 +141,7 @@ impl Engine {
 
     /// Takes in one input, received at `at`. Deadlines that fell due by then are met first, each at its own instant.
     pub fn apply(&mut self, at: Instant, input: &Input, effects: &mut Vec<Effect>) -> Outcome {
-        self.advance(at, effects);
+        self.pass(at, effects);
         match input {
             Input::Event(event) => self.take(event, effects),
             Input::Policy(policy) => {
@@ -137,6 +149,8 @@ impl Engine {
                 Outcome::Applied
             }
             Input::Fold(days) => {
+                // What is not looked at yet must not be forgotten.
+                self.conclude(effects);
                 self.fold(days);
                 Outcome::Applied
             }
@@ -150,24 +164,44 @@ impl Engine {
         }
     }
 
-    /// Lets time pass up to `now`, and meets every deadline on the way at its own instant.
+    /// Lets time pass up to `now`, and meets every deadline on the way at its own instant. All that happened at `now` has
+    /// been given.
     pub fn advance(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        while let Some((deadline, owner, timer)) = self.state.timers.first()
-            && deadline <= now
-        {
-            self.state.now = deadline.max(self.state.now);
+        self.pass(now, effects);
+        self.conclude(effects);
+    }
+
+    /// Lets time pass up to `now`, of which more may come.
+    fn pass(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let mut met = false;
+        loop {
+            let due = self.state.timers.first().filter(|&(deadline, ..)| deadline <= now);
+            let next = due.map_or(now, |(deadline, ..)| deadline);
+            if next > self.state.now {
+                self.conclude(effects);
+                // What was concluded may fall due earlier.
+                let due = self.state.timers.first().map_or(next, |(deadline, ..)| deadline.min(next));
+                self.state.now = due.max(self.state.now);
+                continue;
+            }
+            let Some((_, owner, timer)) = due else { break };
+            met = true;
             self.meet(owner, timer, effects);
         }
-        self.state.now = now.max(self.state.now);
+        // What fell due at an instant comes before what is heard of at it.
+        if met {
+            self.conclude(effects);
+        }
     }
 
     fn meet(&mut self, owner: Owner, timer: Timer, effects: &mut Vec<Effect>) {
         match owner {
             Owner::Policy => self.come_into_force(effects),
-            Owner::Feed(place) => self.notice_silence(place, effects),
+            Owner::Feed(place) => self.notice_silence(place),
             Owner::Service(place) if timer == Timer::Budget => self.judge_service(place, effects),
             Owner::Service(place) if timer == Timer::Latency => self.judge_latency(place, effects),
-            Owner::Service(place) => self.wake(place, timer, effects),
+            Owner::Service(place) => self.wake(place),
+            Owner::Incident(cluster) => self.fall_due(cluster, timer),
             Owner::Group(place) => self.judge_group(place, effects),
         }
     }
@@ -183,6 +217,9 @@ impl Engine {
     /// When it wants to be woken next, and why.
     #[must_use]
     pub fn next_deadline(&self) -> Option<(Instant, Timer)> {
+        if self.state.incidents.is_pending() {
+            return Some((self.state.now, Timer::Look));
+        }
         self.state.timers.first().map(|(at, _, timer)| (at, timer))
     }
 

@@ -5,7 +5,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::model::calendar::Calendar;
 use crate::model::level::{LevelRules, Ratio};
-use crate::model::policy::Policy;
+use crate::model::policy::{Correlation, Policy};
 use crate::model::target::{AVAILABILITY, LatencyTarget, Maintenance, REPAIR, RESPONSE, Subject, Targets, Value};
 use crate::model::time::{Instant, Span};
 
@@ -13,7 +13,7 @@ use crate::model::time::{Instant, Span};
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Policies {
     pub(super) levels: LevelRules,
-    pub(super) reopen: Span,
+    pub(super) correlation: Correlation,
     pub(super) time_zone: String,
     /// The targets by the instant from which they are promised.
     versions: Vec<Version>,
@@ -44,7 +44,7 @@ impl Policies {
     /// Takes in what was decided at `now`. A version replaces those that would have come into force after it.
     pub(super) fn adopt(&mut self, policy: &Policy, now: Instant) {
         self.levels.clone_from(&policy.levels);
-        self.reopen = policy.reopen;
+        self.correlation = policy.correlation;
         self.time_zone.clone_from(&policy.time_zone);
         let from = policy.targets.effective_from.unwrap_or(now);
         let nobody = Subject { service: "", tier: "", in_group: &|_| false };

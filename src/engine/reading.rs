@@ -3,6 +3,8 @@
 //! Any instant may be asked for, past ones too. What is open at it counts as far as it; the targets are those that
 //! were promised then.
 
+use std::collections::BTreeSet;
+
 use super::Engine;
 use super::budget::{Promise, ServiceAccount};
 use super::groups::Group;
@@ -13,7 +15,7 @@ use super::timeline::{Stand, Timeline};
 use crate::model::alert::Alert;
 use crate::model::calendar::{Calendar, Range};
 use crate::model::figures::{Figures, LatencyFigures, State, Tallies};
-use crate::model::incident::Incident;
+use crate::model::incident::{Incident, IncidentId};
 use crate::model::level::Ratio;
 use crate::model::target::{AVAILABILITY, Maintenance, Targets, Value};
 use crate::model::time::{Instant, Window};
@@ -77,17 +79,34 @@ impl Engine {
         self.groups().find(|view| view.name == name)
     }
 
-    /// Every incident, by service, then start.
+    /// Every incident, by id; those merged or withdrawn among them.
     pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
-        self.services().flat_map(|view| view.incidents())
+        self.state.incidents.records.values().map(|tracked| &tracked.incident)
+    }
+
+    /// The incident of that id.
+    #[must_use]
+    pub fn incident(&self, id: IncidentId) -> Option<&Incident> {
+        self.state.incidents.records.get(&id).map(|tracked| &tracked.incident)
+    }
+
+    /// The regions of those services, by name.
+    #[must_use]
+    pub fn regions_of(&self, id: IncidentId) -> BTreeSet<&str> {
+        let regions = self.state.incidents.services(id).map(|place| self.registry.region(place));
+        regions.filter(|region| !region.is_empty()).collect()
+    }
+
+    /// The services that were out in an incident, in the order in which they were first named.
+    pub fn services_of(&self, id: IncidentId) -> impl Iterator<Item = &str> {
+        self.state.incidents.services(id).map(|place| self.registry.name(place))
     }
 
     /// Every alert that fires.
     pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
         let histories = self.registry.kept.services.iter().filter_map(|service| service.history.as_deref());
-        let of_services = histories.flat_map(|history| {
-            history.incidents.iter().flat_map(|tracked| &tracked.alerts).chain(&history.budget_alerts)
-        });
+        let of_incidents = self.state.incidents.records.values().flat_map(|tracked| &tracked.alerts);
+        let of_services = of_incidents.chain(histories.flat_map(|history| &history.budget_alerts));
         let samples = self.registry.kept.services.iter().filter_map(|service| service.samples.as_deref());
         let of_samples = samples.flat_map(|samples| &samples.alerts);
         of_services.chain(of_samples).chain(self.state.groups.iter().flat_map(|group| &group.alerts))
@@ -223,7 +242,7 @@ impl<'a> ServiceView<'a> {
             tallies.repair_max = repairs.last().copied();
             let kept = |limit| repairs.partition_point(|&length| length <= limit) as u64;
             tallies.repairs_within = terms.repair.filter(|_| !repairs.is_empty()).map(kept);
-            let acknowledged = history.incidents.iter().filter_map(super::incidents::Tracked::acknowledgement);
+            let acknowledged = self.engine.state.incidents.acknowledged(history);
             for (_, after) in acknowledged.filter(|&(at, _)| from <= at && at < until) {
                 tallies.acknowledged += 1;
                 tallies.acknowledge_sum += i128::from(after.as_micros());
@@ -291,9 +310,14 @@ impl<'a> ServiceView<'a> {
         samples.flat_map(|s| &s.measured).map(|(metric, last)| (&**metric, last.value, last.at, last.out_since))
     }
 
-    /// Its incidents, by start.
+    /// The incidents that it is or was in, by start; those merged or withdrawn that began with it among them.
     pub fn incidents(&self) -> impl DoubleEndedIterator<Item = &'a Incident> + use<'a> {
-        self.service.history.as_deref().into_iter().flat_map(|history| &history.incidents).map(|t| &t.incident)
+        let history = self.service.history.as_deref().into_iter();
+        history
+            .flat_map(|history| self.engine.state.incidents.of(history))
+            .map(|tracked| &tracked.incident)
+            .collect::<Vec<_>>()
+            .into_iter()
     }
 }
 

@@ -58,6 +58,15 @@ enum Parents {
     Listed(u32),
 }
 
+/// What services have in common as far as rules of levels ask: one of a class stands for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Class {
+    pub(super) kind: u32,
+    pub(super) region: u32,
+    description: u32,
+    groups: u32,
+}
+
 /// Stands for users that are not known: half of an option's size, a million times.
 const NO_USERS: u64 = u64::MAX;
 
@@ -68,8 +77,8 @@ pub(super) struct Registry {
     /// Places by name. Looked up, never iterated.
     places: HashTable<u32>,
     /// Those that depend on a service: `children[starts[place]..starts[place + 1]]`.
-    starts: Vec<u32>,
-    children: Vec<u32>,
+    pub(super) starts: Vec<u32>,
+    pub(super) children: Vec<u32>,
     /// Users of all services of a kind, by the kind's word.
     users_of_kind: HashMap<u32, u64>,
 }
@@ -325,7 +334,7 @@ impl Registry {
     }
 
     /// What it depends on; of several in one of them one is enough.
-    fn parents_of(&self, place: u32) -> impl Iterator<Item = &[u32]> {
+    pub(super) fn parents_of(&self, place: u32) -> impl Iterator<Item = &[u32]> {
         let (one, list): (&[u32], &[Vec<u32>]) = match &self.service(place).parents {
             Parents::None => (&[], &[]),
             Parents::One(parent) => (std::slice::from_ref(parent), &[]),
@@ -334,48 +343,22 @@ impl Registry {
         Some(one).filter(|one| !one.is_empty()).into_iter().chain(list.iter().map(|names| &**names))
     }
 
-    /// What it depends on without an alternative, and what that depends on, and so on. Each once, itself not.
-    pub(super) fn ancestors(&self, place: u32) -> Vec<u32> {
-        let mut found: Vec<u32> = Vec::new();
-        let mut next = place;
-        let mut done = 0;
-        loop {
-            for parent in self.parents_of(next).filter(|names| names.len() == 1).map(|names| names[0]) {
-                if parent != place && !found.contains(&parent) {
-                    found.push(parent);
-                }
-            }
-            let Some(&parent) = found.get(done) else { return found };
-            next = parent;
-            done += 1;
-        }
+    /// What is kept of a service that had an outage.
+    pub(super) fn history_mut(&mut self, place: u32) -> Option<&mut History> {
+        self.kept.services[place as usize].history.as_deref_mut()
     }
 
-    /// Itself and what depends on it, directly or not, without an alternative.
-    pub(super) fn with_descendants(&self, place: u32) -> Vec<u32> {
-        let mut found = vec![place];
-        let mut known = std::collections::HashSet::from([place]);
-        let mut done = 0;
-        while let Some(&parent) = found.get(done) {
-            done += 1;
-            let Some((&from, &until)) = self.starts.get(parent as usize).zip(self.starts.get(parent as usize + 1))
-            else {
-                continue;
-            };
-            for &child in &self.children[from as usize..until as usize] {
-                let alone = self.parents_of(child).any(|names| *names == [parent]);
-                if alone && known.insert(child) {
-                    found.push(child);
-                }
-            }
-        }
-        found
+    /// The numbers of its kind and its region, and of all that decides in which groups it is.
+    pub(super) fn class(&self, place: u32) -> Class {
+        let service = self.service(place);
+        let shared = self.kept.descriptions.get(service.description);
+        let (kind, region) = shared.map_or((0, 0), |shared| (shared.kind, shared.region));
+        Class { kind, region, description: service.description, groups: service.groups }
     }
 
-    /// Users of all services of the kind that a service is of.
-    pub(super) fn users_of_kind(&self, place: u32) -> u64 {
-        let shared = self.kept.descriptions.get(self.service(place).description);
-        shared.and_then(|shared| self.users_of_kind.get(&shared.kind)).copied().unwrap_or(0)
+    /// Users of all services of a kind, by its number.
+    pub(super) fn users_of(&self, kind: u32) -> u64 {
+        self.users_of_kind.get(&kind).copied().unwrap_or(0)
     }
 
     fn word(&self, place: u32, of: fn(&Description) -> u32) -> &str {

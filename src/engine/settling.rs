@@ -5,8 +5,7 @@ use super::Engine;
 use super::availability::{Stretch, Union};
 use super::budget::{self, Promise, ServiceAccount};
 use super::groups::{Group, Share};
-use super::history::{Brief, History};
-use super::incidents::{self, Context};
+use super::history::{ActionMark, Brief, History};
 use super::maintenance::{Plans, Scope};
 use super::policies::Terms;
 use super::registry::index;
@@ -33,25 +32,21 @@ impl Engine {
     pub(super) fn come_into_force(&mut self, effects: &mut Vec<Effect>) {
         let next = self.state.policies.next_after(self.state.now);
         self.state.timers.set(TimerOwner::Policy, Timer::Policy, next);
+        self.state.incidents.readopt();
         // What fires about a group goes on until it is judged anew.
         for group in &mut self.state.groups {
             group.empty();
         }
         self.grow_groups();
         for place in 0..index(self.registry.len()) {
-            let mut live = false;
             if let Some(mut history) = self.take_history(place) {
                 let around = self.around(place);
                 history.judge_planned(Instant::MIN, &around);
                 history.rebuild(Instant::MIN, &around, self.state.now);
-                live = history.incidents.iter().any(|tracked| tracked.incident.is_live());
                 self.put_history(place, history);
             }
             self.join(place);
-            if live {
-                self.settle(place, self.state.now, true, effects);
-            }
-            self.judge_service(place, effects);
+            self.state.incidents.spend(place);
             self.judge_measured(place, effects);
         }
         let targets = self.state.policies.targets(self.state.now);
@@ -65,16 +60,19 @@ impl Engine {
         }
     }
 
-    /// What a timer of a service asks for.
-    pub(super) fn wake(&mut self, place: u32, timer: Timer, effects: &mut Vec<Effect>) {
-        let mut from = self.state.now;
-        if timer == Timer::Mark
-            && let Some(mut history) = self.take_history(place)
-        {
-            from = history.overrun(self.state.now).unwrap_or(from);
-            self.put_history(place, history);
+    /// What is known of a service ahead takes effect.
+    pub(super) fn wake(&mut self, place: u32) {
+        let now = self.state.now;
+        self.state.timers.set(TimerOwner::Service(place), Timer::Mark, None);
+        let Some(mut history) = self.take_history(place) else { return };
+        let from = history.overrun(now).unwrap_or(now);
+        let reports: Vec<_> =
+            history.actions().filter(|mark| mark.record.at == now).map(ActionMark::reported).collect();
+        self.put_history(place, history);
+        self.settle(place, from);
+        for report in reports {
+            self.note(place, report, false);
         }
-        self.settle(place, from, false, effects);
     }
 
     // ---- one service ----
@@ -126,14 +124,14 @@ impl Engine {
         self.state.policies.terms(at, &subject)
     }
 
-    fn share(&self, place: u32) -> Share {
+    pub(super) fn share(&self, place: u32) -> Share {
         let service = self.registry.service(place);
         let repair = self.terms(place, self.state.now).repair;
         Share { users: service.users().unwrap_or(0), since: service.since, repair }
     }
 
     /// Pairs marks again, and brings what follows from them in line.
-    pub(super) fn pair_again(&mut self, place: u32, marks: &[(Box<str>, Instant)], effects: &mut Vec<Effect>) {
+    pub(super) fn pair_again(&mut self, place: u32, marks: &[(Box<str>, Instant)]) {
         let Some(mut history) = self.take_history(place) else { return };
         let around = self.around(place);
         let mut from: Option<Instant> = None;
@@ -167,49 +165,11 @@ impl Engine {
             }
         }
         self.put_history(place, history);
-        self.settle(place, cut, false, effects);
+        self.settle(place, cut);
         if moved {
-            self.judge_service(place, effects);
+            self.state.incidents.spend(place);
             self.touch_groups_of(place);
         }
-    }
-
-    /// Brings the service's incidents in line with its marks, from `from` on.
-    pub(super) fn settle(&mut self, place: u32, from: Instant, policy_changed: bool, effects: &mut Vec<Effect>) {
-        let Some(mut history) = self.take_history(place) else { return };
-        let terms = self.terms(place, self.state.now);
-        let in_group = |name: &str| self.registry.is_in_group(place, name);
-        let service = self.registry.service(place);
-        let cx = Context {
-            now: self.state.now,
-            service: self.registry.name(place),
-            kind: self.registry.kind(place),
-            region: self.registry.region(place),
-            tier: self.registry.tier(place),
-            in_group: &in_group,
-            users: service.users(),
-            users_of_kind: self.registry.users_of_kind(place),
-            levels: &self.state.policies.levels,
-            reopen: self.state.policies.reopen,
-            response: terms.response,
-            repair: terms.repair,
-            policy_changed,
-        };
-        let (deadlines, changes) = incidents::settle(&mut history, from, &cx, &mut self.state.counts, effects);
-        for (timer, deadline) in Timer::INCIDENT.into_iter().zip(deadlines) {
-            self.state.timers.set(TimerOwner::Service(place), timer, deadline);
-        }
-        if !changes.is_empty() {
-            let share = self.share(place);
-            for group in self.registry.groups_of(place) {
-                let group = &mut self.state.groups[group as usize];
-                for &(was, is) in &changes {
-                    was.into_iter().for_each(|was| group.acknowledgement(&share, was, -1));
-                    is.into_iter().for_each(|is| group.acknowledgement(&share, is, 1));
-                }
-            }
-        }
-        self.put_history(place, history);
     }
 
     // ---- budgets ----
@@ -351,7 +311,7 @@ impl Engine {
                 for repair in history.repairs.ended_before(history.folded_until()) {
                     group.repair(&share, repair, sign);
                 }
-                for acknowledged in history.incidents.iter().filter_map(incidents::Tracked::acknowledgement) {
+                for acknowledged in self.state.incidents.acknowledged(history).collect::<Vec<_>>() {
                     group.acknowledgement(&share, acknowledged, sign);
                 }
             }
@@ -367,13 +327,7 @@ impl Engine {
 
     /// Makes other plans those of a scope; `from` is when they excuse other things than before, if they do. Returns
     /// whether they could be: nothing that is folded changes.
-    pub(super) fn excuse(
-        &mut self,
-        scope: Scope,
-        plans: Plans,
-        from: Option<Instant>,
-        effects: &mut Vec<Effect>,
-    ) -> bool {
+    pub(super) fn excuse(&mut self, scope: Scope, plans: Plans, from: Option<Instant>) -> bool {
         let Some(from) = from else {
             self.state.maintenance.put(scope, plans);
             return true;
@@ -385,18 +339,12 @@ impl Engine {
             Scope::Service(place) => self.registry.with_descendants(place),
             Scope::Group(group) => self.members(group),
         };
-        self.surround(affected, from, effects, |engine| engine.state.maintenance.put(scope, plans));
+        self.surround(affected, from, |engine| engine.state.maintenance.put(scope, plans));
         true
     }
 
     /// Changes what lies around some services from `from` on, and brings them in line.
-    pub(super) fn surround(
-        &mut self,
-        affected: Vec<u32>,
-        from: Instant,
-        effects: &mut Vec<Effect>,
-        change: impl FnOnce(&mut Self),
-    ) {
+    pub(super) fn surround(&mut self, affected: Vec<u32>, from: Instant, change: impl FnOnce(&mut Self)) {
         for &place in &affected {
             let cut = self.cut(place, from);
             self.contribute(place, cut, -1);
@@ -410,8 +358,8 @@ impl Engine {
                 history.rebuild(cut, &around, self.state.now);
                 self.put_history(place, history);
                 self.contribute(place, cut, 1);
-                self.settle(place, cut, false, effects);
-                self.judge_service(place, effects);
+                self.settle(place, cut);
+                self.state.incidents.spend(place);
             } else {
                 self.contribute(place, cut, 1);
             }

@@ -24,24 +24,29 @@ pub enum Timer {
     Repair,
     /// It has been quiet for long enough to confirm the restoration.
     Quiet,
+    /// What happened at an instant is complete.
+    Look,
     /// An error budget comes to be at risk, spent, spent too fast, or no longer so.
     Budget,
     /// Too few samples come to be within the limit, or no longer so.
     Latency,
 }
 
-/// Whose deadline it is. At one instant policies come first, then feeds, services, groups.
+/// Whose deadline it is. At one instant policies come first, then feeds, services, incidents,
+/// groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub(super) enum Owner {
     Policy,
     Feed(u32),
     Service(u32),
+    /// An incident, by its cluster.
+    Incident(u32),
     Group(u32),
 }
 
 impl Timer {
-    /// The timers that follow from a service's incidents.
-    pub(super) const INCIDENT: [Self; 5] = [Self::Mark, Self::Level, Self::Response, Self::Repair, Self::Quiet];
+    /// The timers of an incident.
+    pub(super) const INCIDENT: [Self; 4] = [Self::Level, Self::Response, Self::Repair, Self::Quiet];
 
     /// The timer's name.
     #[must_use]
@@ -54,6 +59,7 @@ impl Timer {
             Self::Response => "response",
             Self::Repair => "repair",
             Self::Quiet => "quiet",
+            Self::Look => "look",
             Self::Budget => "budget",
             Self::Latency => "latency",
         }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, pa
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{Batch, Checkpoint, JournalError, Kind, Outlet, Stored};
-use crate::model::time::Instant;
+use crate::model::time::{Instant, Span};
 
 /// The file's name in the storage folder.
 const FILE: &str = "fournines.db";
@@ -134,7 +134,8 @@ impl Journal {
         batches: impl IntoIterator<Item = &'b Batch>,
     ) -> Result<(), JournalError> {
         self.refuse_if_poisoned()?;
-        let received = received.max(self.received);
+        // Later than the one before: what was at that instant is complete.
+        let received = received.max(self.received.plus(Span::TICK));
         let mut sequence = self.sequence;
         let written = (|| {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

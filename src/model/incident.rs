@@ -1,6 +1,7 @@
 //! Incidents: the manual's service interruption events (§4.2), with what their record must hold (R61).
 
 use std::fmt;
+use std::str::FromStr;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -16,6 +17,20 @@ pub struct IncidentId(pub u64);
 impl fmt::Display for IncidentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
+    }
+}
+
+/// A text is no incident's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an incident's id is sixteen digits of 0–9 and a–f")]
+pub struct BadIncidentId;
+
+impl FromStr for IncidentId {
+    type Err = BadIncidentId;
+
+    fn from_str(text: &str) -> Result<Self, BadIncidentId> {
+        let read = u64::from_str_radix(text, 16).map(Self).map_err(|_| BadIncidentId)?;
+        if read.to_string() == text { Ok(read) } else { Err(BadIncidentId) }
     }
 }
 
@@ -276,8 +291,15 @@ impl Clock {
 pub struct Incident {
     /// Its id.
     pub id: IncidentId,
-    /// The service concerned.
+    /// The service whose outage was the first that was known of it.
     pub service: ServiceName,
+    /// How many services were out in it.
+    pub services: u64,
+    /// The service on which the others hang: one of them, or one of which nothing was said while several of its children
+    /// are out. Absent for an incident of a single service.
+    pub suspected_cause: Option<ServiceName>,
+    /// Whom alerts name as concerned, while its level lasts: the suspected cause, or the service.
+    pub scope: ServiceName,
     /// The region of the service when the incident was opened.
     pub region: String,
     /// How far it has come.

@@ -17,12 +17,31 @@ pub struct Policy {
     pub levels: LevelRules,
     /// What figures are held against.
     pub targets: Targets,
-    /// Down again within this time is the same incident; quiet for this long verifies a restoration.
-    pub reopen: Span,
+    /// What makes several outages one incident.
+    pub correlation: Correlation,
     /// The zone of calendar days, months, quarters and years.
     pub time_zone: String,
     /// The sources that are expected to speak.
     pub feeds: Vec<Feed>,
+}
+
+/// What makes several outages one incident, beside the topology.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Correlation {
+    /// Down again within this time is the same incident; quiet for this long verifies a restoration.
+    pub reopen: Span,
+    /// What a service depends on joins what went down below it when it goes down itself within this time, and so do
+    /// the children of one parent that go down within it.
+    pub window: Span,
+    /// So many children of one parent that go down within the window are one incident.
+    pub siblings: u64,
+}
+
+impl Default for Correlation {
+    /// What the configuration has when it says nothing.
+    fn default() -> Self {
+        Self { reopen: Span::from_mins(10), window: Span::from_mins(5), siblings: 5 }
+    }
 }
 
 /// A source that is expected to speak, and whose silence says nothing good.

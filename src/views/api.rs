@@ -50,8 +50,8 @@ impl Reading {
     #[must_use]
     pub fn incident(&self, id: &str) -> Option<(Incident, Value)> {
         let engine = self.engine();
-        let found = engine.incidents().find(|incident| incident.id.to_string() == id)?;
-        Some((found.clone(), json::incident(found, self.at(&engine))))
+        let found = id.parse().ok().and_then(|id| engine.incident(id))?;
+        Some((found.clone(), json::incident(&engine, found, self.at(&engine))))
     }
 
     fn at(&self, engine: &Engine) -> Instant {
@@ -297,17 +297,20 @@ pub async fn incidents(
             "open" => incident.status.is_open(),
             other => incident.status.name() == other,
         }) && level.is_none_or(|level| incident.level == level)
-            && query.service.as_deref().is_none_or(|service| incident.service.as_str() == service)
             && from.is_none_or(|from| incident.restored.is_none_or(|restored| restored > from))
             && until.is_none_or(|until| incident.started < until)
             && after.as_ref().is_none_or(|after| place(incident) > *after)
     };
-    let mut found: Vec<&Incident> = engine.incidents().filter(wanted).collect();
+    let all: Box<dyn Iterator<Item = &Incident>> = match query.service.as_deref() {
+        Some(service) => Box::new(engine.service(service).into_iter().flat_map(|view| view.incidents())),
+        None => Box::new(engine.incidents()),
+    };
+    let mut found: Vec<&Incident> = all.filter(wanted).collect();
     found.sort_unstable_by_key(|incident| place(incident));
     let next = (found.len() > limit)
         .then(|| found[limit - 1])
         .map(|last| format!("{}.{}", last.started.as_micros(), last.id));
-    let page: Vec<Value> = found.iter().take(limit).map(|incident| json::incident(incident, at)).collect();
+    let page: Vec<Value> = found.iter().take(limit).map(|incident| json::incident(&engine, incident, at)).collect();
     Ok(Json(json!({ "incidents": page, "next": next })))
 }
 

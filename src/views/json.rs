@@ -10,6 +10,7 @@ use crate::model::calendar::{Range, Unit};
 use crate::model::figures::{Figures, LatencyFigures};
 use crate::model::incident::{Incident, Stage, Status};
 use crate::model::level::Ratio;
+use crate::model::service::ServiceName;
 use crate::model::time::{Instant, Span, Window};
 
 /// What figures are asked for.
@@ -216,9 +217,15 @@ fn figures(figures: &Figures, target: Option<Ratio>) -> Value {
     })
 }
 
+/// The services that were out in an incident; of one that is none of its own any more, the one with which it began.
+fn services<'a>(engine: &'a Engine, incident: &'a Incident) -> Vec<&'a str> {
+    let services: Vec<&str> = engine.services_of(incident.id).collect();
+    if services.is_empty() { vec![incident.service.as_str()] } else { services }
+}
+
 /// An incident as it stands at `at`.
 #[must_use]
-pub fn incident(incident: &Incident, at: Instant) -> Value {
+pub fn incident(engine: &Engine, incident: &Incident, at: Instant) -> Value {
     let text = |at: Option<Instant>| at.map(|at| at.to_string());
     let holds = incident.holds();
     json!({
@@ -232,9 +239,11 @@ pub fn incident(incident: &Incident, at: Instant) -> Value {
         "acknowledged": incident.reached(Stage::Acknowledged).map(|record| record.at.to_string()),
         "restored": text(incident.restored),
         "verified": text(incident.verified),
-        "services": [incident.service.as_str()],
+        "services": services(engine, incident),
+        "service_count": incident.services,
+        "regions": engine.regions_of(incident.id),
         "region": incident.region,
-        "suspected_cause_service": null,
+        "suspected_cause_service": incident.suspected_cause.as_ref().map(ServiceName::as_str),
         "users": incident.users,
         "users_estimated": incident.users_estimated,
         "next_level": incident.next_level.map(|(level, at)| json!({ "level": level.number(), "at": at.to_string() })),

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod budgets;
+mod correlation;
 mod oracle;
 mod world;
 
@@ -231,7 +232,9 @@ proptest! {
             let input = input(number, &world[number], true);
             let outcome = plain.apply(at(received), &input, &mut expected);
             prop_assert_eq!(folding.apply(at(received), &input, &mut found), outcome);
-            if folded_at.contains(&place) {
+            // Folding completes the instant at which it takes place.
+            let complete = order.get(place + 1).is_none_or(|&(next, _)| next > received);
+            if complete && folded_at.contains(&place) {
                 fold(&mut folding, place + 1, &mut found);
             }
         }
@@ -330,6 +333,13 @@ proptest! {
         }
     }
 
+    /// Which outages are one incident, and whom it costs what, follows from the outages and the topology, in whatever
+    /// order they were told and however many at once.
+    #[test]
+    fn incidents_are_what_hangs_together((all, order, together) in correlation::storms()) {
+        prop_assert_eq!(correlation::found(&all, &order, &together), correlation::expected(&all));
+    }
+
     /// What fires is what the incidents call for: no alert is left over, none is missing, and each began when it says.
     #[test]
     fn alerts_and_incidents_agree(world in world()) {
@@ -350,15 +360,10 @@ proptest! {
         }
         let expected: BTreeMap<_, _> = engine.alerts().map(|alert| (alert.key.clone(), alert.clone())).collect();
         prop_assert_eq!(firing, expected);
+        what_is_down_is_in_an_open_incident(&engine)?;
         for view in engine.services() {
-            let open = view.incidents().filter(|incident| incident.status.is_open()).count();
-            match view.state(at(END)) {
-                State::Down => prop_assert_eq!(open, 1),
-                State::Up | State::Degraded => prop_assert_eq!(open, 0),
-                State::Maintenance | State::Unknown => prop_assert!(open <= 1),
-            }
             let own: Vec<_> = view.incidents().filter(|i| !matches!(i.status, Status::Merged | Status::Withdrawn)).collect();
-            for pair in own.windows(2) {
+            for pair in own.windows(2).filter(|pair| pair.iter().all(|incident| incident.services == 1)) {
                 let apart = pair[0].restored.is_some_and(|end| end < pair[1].started);
                 prop_assert!(apart, "two incidents for one interruption: {:?}", pair);
             }
@@ -433,13 +438,23 @@ fn nothing_is_overdue(engine: &Engine) -> Result<(), TestCaseError> {
         prop_assert_eq!(fires, expected, "{:?} at {}", incident, now);
     }
     // A planned outage is one of its own a microsecond after its maintenance.
-    for view in engine.services().filter(|_| !is_whole(now)) {
+    if is_whole(now) { Ok(()) } else { what_is_down_is_in_an_open_incident(engine) }
+}
+
+/// Checks that every service that is down is in one open incident, and that in every open incident one is.
+fn what_is_down_is_in_an_open_incident(engine: &Engine) -> Result<(), TestCaseError> {
+    let now = engine.now();
+    for view in engine.services() {
         let open = view.incidents().filter(|incident| incident.status.is_open()).count();
         match view.state(now) {
             State::Down => prop_assert_eq!(open, 1, "{} at {}", view.name(), now),
-            State::Up | State::Degraded => prop_assert_eq!(open, 0, "{} at {}", view.name(), now),
-            State::Maintenance | State::Unknown => prop_assert!(open <= 1, "{} at {}", view.name(), now),
+            _ => prop_assert!(open <= 1, "{} at {}", view.name(), now),
         }
+    }
+    for incident in engine.incidents().filter(|incident| incident.status.is_open()) {
+        let states = engine.services_of(incident.id).map(|name| engine.service(name).unwrap().state(now));
+        let down = states.into_iter().any(|state| !matches!(state, State::Up | State::Degraded));
+        prop_assert!(down, "{:?} at {}", incident, now);
     }
     Ok(())
 }
@@ -514,6 +529,7 @@ fn look_at_budgets(world: &[Saying], looks: &[i64]) -> Result<(), TestCaseError>
     for (received, number) in arrivals(world) {
         look_often(&mut engine, at(received), &looks, check)?;
         engine.apply(at(received), &input(number, &world[number], true), &mut Vec::new());
+        engine.advance(at(received), &mut Vec::new());
         check(&engine, None)?;
     }
     look_often(&mut engine, at(HORIZON + 2 * 3600), &looks, check)
@@ -535,6 +551,7 @@ fn look_at_large(
     for (received, input) in told(troubles) {
         look_often(&mut engine, at(received), &looks, check)?;
         engine.apply(at(received), &input, &mut Vec::new());
+        engine.advance(at(received), &mut Vec::new());
     }
     look_often(&mut engine, at(DAYS + 4 * 86_400), &looks, check)
 }
@@ -550,6 +567,7 @@ proptest! {
         for (received, number) in arrivals(&world) {
             look_often(&mut engine, at(received), &looks, check)?;
             engine.apply(at(received), &input(number, &world[number], true), &mut Vec::new());
+            engine.advance(at(received), &mut Vec::new());
             nothing_is_overdue(&engine)?;
         }
         look_often(&mut engine, at(END), &looks, check)?;
@@ -583,6 +601,7 @@ proptest! {
         for (place, sample) in order.iter().enumerate() {
             look_often(&mut engine, at(sample.at + sample.lag), &looks, |engine, _| check(engine, &order[..place]))?;
             engine.apply(at(sample.at + sample.lag), &sample.input(), &mut Vec::new());
+            engine.advance(at(sample.at + sample.lag), &mut Vec::new());
             check(&engine, &order[..=place])?;
         }
         look_often(&mut engine, at(DAYS + 4 * 86_400), &looks, |engine, _| check(engine, &order))?;

@@ -6,7 +6,7 @@ use fournines::engine::{Engine, Input};
 use fournines::ingest::decode::{Gate, Layout, decode};
 use fournines::model::effect::Effect;
 use fournines::model::level::{Condition, LevelRules, Ratio, Rule};
-use fournines::model::policy::{Feed, Policy};
+use fournines::model::policy::{Correlation, Feed, Policy};
 use fournines::model::service::{ServiceFacts, ServiceName};
 use fournines::model::target::{
     LatencyTarget, Maintenance, MeasurementLimit, Override, Scope, Target, Targets, Value,
@@ -288,7 +288,7 @@ pub(crate) fn policy() -> Policy {
             }],
             ..Targets::default()
         },
-        reopen: Span::from_mins(10),
+        correlation: Correlation { siblings: 2, ..Correlation::default() },
         time_zone: "Asia/Shanghai".to_owned(),
         feeds: vec![Feed {
             source: "nms".to_owned(),

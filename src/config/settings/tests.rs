@@ -22,7 +22,7 @@ fn with_nothing_said_it_runs() {
     assert_eq!(settings.server.listen.to_string(), "127.0.0.1:9940");
     assert_eq!(settings.policy.targets.base.len(), 16);
     assert_eq!(settings.policy.levels.of(Level::First).len(), 8);
-    assert_eq!(settings.policy.reopen, Span::from_mins(10));
+    assert_eq!(settings.policy.correlation.reopen, Span::from_mins(10));
 }
 
 #[test]

@@ -1,0 +1,124 @@
+//! Lately: what went down below each service within the window in which outages are taken for related.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::model::policy::Correlation;
+use crate::model::time::Instant;
+
+/// What happened below a service lately.
+#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
+pub(super) struct Near {
+    pub(super) entries: VecDeque<Entry>,
+    /// Its children among them, and how often each.
+    pub(super) children: BTreeMap<u32, u32>,
+    /// When the last episode below it began.
+    last: Instant,
+    /// All its children among them are one cluster.
+    pub(super) whole: bool,
+}
+
+/// Something that went down below a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub(super) struct Entry {
+    pub(super) at: Instant,
+    /// A child of the service, itself down or suspected to be; else something further below.
+    pub(super) child: Option<u32>,
+    /// Whose episode it is that began then.
+    pub(super) via: u32,
+}
+
+/// What happened below which service.
+#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
+pub(super) struct Lately {
+    pub(super) near: BTreeMap<u32, Near>,
+    /// When the last episode of all began.
+    pub(super) latest: Instant,
+}
+
+impl Near {
+    pub(super) fn insert(&mut self, entry: Entry) {
+        let place = self.entries.partition_point(|known| *known < entry);
+        if self.entries.get(place) == Some(&entry) {
+            return;
+        }
+        self.entries.insert(place, entry);
+        if let Some(child) = entry.child {
+            *self.children.entry(child).or_default() += 1;
+        }
+        self.last = self.last.max(entry.at);
+    }
+
+    /// The last of its children that went down, by an episode of another service than that.
+    pub(super) fn other_than(&self, via: u32) -> Option<Entry> {
+        self.entries.iter().rev().find(|entry| entry.child.is_some() && entry.via != via).copied()
+    }
+
+    /// Lets go of what began before `from`.
+    pub(super) fn forget(&mut self, from: Instant) {
+        while let Some(entry) = self.entries.front().filter(|entry| entry.at < from) {
+            let child = entry.child;
+            self.entries.pop_front();
+            child.into_iter().for_each(|child| self.discount(child));
+        }
+    }
+
+    fn discount(&mut self, child: u32) {
+        if let Some(count) = self.children.get_mut(&child) {
+            *count -= 1;
+            if *count == 0 {
+                self.children.remove(&child);
+            }
+        }
+    }
+}
+
+impl Lately {
+    /// When the last episode below a service began.
+    pub(super) fn last_below(&self, place: u32) -> Option<Instant> {
+        self.near.get(&place).map(|near| near.last)
+    }
+
+    /// How many of a service's children went down lately.
+    pub(super) fn children(&self, place: u32) -> u64 {
+        self.near.get(&place).map_or(0, |near| near.children.len() as u64)
+    }
+
+    /// Lets go of an episode that proved to be none, of a service of that lineage.
+    pub(super) fn remove(&mut self, lineage: &[(u32, bool)], via: u32, at: Instant) {
+        for (ancestor, direct) in lineage {
+            let Some(near) = self.near.get_mut(ancestor) else { continue };
+            let entry = Entry { at, child: direct.then_some(via), via };
+            let Ok(place) = near.entries.binary_search(&entry) else { continue };
+            near.entries.remove(place);
+            if *direct {
+                near.discount(via);
+            }
+        }
+    }
+
+    /// Whether something below a service began in `(after, until]`; also if that is not known any more.
+    pub(super) fn any_after(&self, place: u32, after: Instant, until: Instant) -> bool {
+        self.near.get(&place).is_some_and(|near| {
+            let later = near.entries.partition_point(|entry| entry.at <= after);
+            let known = near.entries.front().is_some_and(|first| first.at <= after);
+            near.last > after && (!known || near.entries.get(later).is_some_and(|entry| entry.at <= until))
+        })
+    }
+
+    /// Adds what another account has.
+    pub(super) fn add(&mut self, other: Self, rules: Correlation) {
+        self.latest = self.latest.max(other.latest);
+        for (place, more) in other.near {
+            let near = self.near.entry(place).or_default();
+            for entry in more.entries {
+                near.insert(entry);
+            }
+            near.last = near.last.max(more.last);
+            near.whole = false;
+            let from = near.last.minus(rules.window);
+            near.forget(from);
+        }
+    }
+}

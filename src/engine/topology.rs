@@ -1,0 +1,85 @@
+//! The topology: what hangs on what, directly or not.
+
+use std::collections::HashSet;
+
+use super::registry::Registry;
+
+impl Registry {
+    /// What it depends on without an alternative, and what that depends on, and so on. Each once, itself not.
+    pub(super) fn ancestors(&self, place: u32) -> Vec<u32> {
+        let mut found: Vec<u32> = Vec::new();
+        let mut next = place;
+        let mut done = 0;
+        loop {
+            for parent in self.parents_of(next).filter(|names| names.len() == 1).map(|names| names[0]) {
+                if parent != place && !found.contains(&parent) {
+                    found.push(parent);
+                }
+            }
+            let Some(&parent) = found.get(done) else { return found };
+            next = parent;
+            done += 1;
+        }
+    }
+
+    /// What it depends on, be it one of several alternatives, and what that depends on, and so on, each once; and whether
+    /// it depends on it directly.
+    pub(super) fn lineage(&self, place: u32) -> Vec<(u32, bool)> {
+        let mut found: Vec<(u32, bool)> = Vec::new();
+        let mut next = place;
+        let mut done = 0;
+        loop {
+            for &parent in self.parents_of(next).flatten() {
+                if parent != place && found.iter().all(|&(known, _)| known != parent) {
+                    found.push((parent, next == place));
+                }
+            }
+            let Some(&(parent, _)) = found.get(done) else { return found };
+            next = parent;
+            done += 1;
+        }
+    }
+
+    /// What depends on it directly, be it as one of several alternatives.
+    pub(super) fn children(&self, place: u32) -> &[u32] {
+        let bounds = self.starts.get(place as usize).zip(self.starts.get(place as usize + 1));
+        bounds.map_or(&[], |(&from, &until)| &self.children[from as usize..until as usize])
+    }
+
+    /// Whether it, or anything that it depends on, depends on one of several.
+    pub(super) fn has_alternatives(&self, place: u32) -> bool {
+        let of = |place: u32| self.parents_of(place).any(|names| names.len() > 1);
+        of(place) || self.lineage(place).iter().any(|&(ancestor, _)| of(ancestor))
+    }
+
+    /// What depends on it, directly or not, be it as one of several alternatives.
+    pub(super) fn below(&self, place: u32) -> Vec<u32> {
+        let mut found = Vec::new();
+        let mut known = HashSet::from([place]);
+        let mut next = place;
+        let mut done = 0;
+        loop {
+            found.extend(self.children(next).iter().copied().filter(|&child| known.insert(child)));
+            let Some(&child) = found.get(done) else { return found };
+            next = child;
+            done += 1;
+        }
+    }
+
+    /// Itself and what depends on it, directly or not, without an alternative.
+    pub(super) fn with_descendants(&self, place: u32) -> Vec<u32> {
+        let mut found = vec![place];
+        let mut known = HashSet::from([place]);
+        let mut done = 0;
+        while let Some(&parent) = found.get(done) {
+            done += 1;
+            for &child in self.children(parent) {
+                let alone = self.parents_of(child).any(|names| *names == [parent]);
+                if alone && known.insert(child) {
+                    found.push(child);
+                }
+            }
+        }
+        found
+    }
+}
