@@ -827,6 +827,11 @@ fn incident_lines(text: &str, incident: &Value, zone: &Zone) -> Result<(String, 
                 let same = is.as_f64().zip(rest.parse::<f64>().ok()).is_some_and(|(a, b)| (a - b).abs() < 1e-6);
                 (rest.to_owned(), if same { rest.to_owned() } else { word(is) })
             }
+            "suspected" => (rest.to_owned(), word(&incident["suspected_cause_service"])),
+            "regions" => {
+                let regions: Vec<String> = incident["regions"].as_array().into_iter().flatten().map(word).collect();
+                (plain(rest), regions.join(" "))
+            }
             name => (rest.to_owned(), word(&incident[&*name.replace(' ', "_")])),
         };
         expected.push(format!("{name} {wanted}"));
@@ -835,7 +840,9 @@ fn incident_lines(text: &str, incident: &Value, zone: &Zone) -> Result<(String, 
     Ok((expected.join(", "), found.join(", ")))
 }
 
-const INCIDENT_PARTS: [&str; 17] = [
+const INCIDENT_PARTS: [&str; 19] = [
+    "suspected",
+    "regions",
     "until",
     "verified",
     "acknowledged",

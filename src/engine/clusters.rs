@@ -14,12 +14,10 @@ use super::impact::Kept;
 use super::incidents::Touched;
 use super::lately::{Entry, Lately};
 use super::registry::Registry;
+use super::topology::DEPTH_MAX;
 use crate::model::incident::IncidentId;
 use crate::model::policy::Correlation;
 use crate::model::time::Instant;
-
-/// How far up a chain of dependencies is followed: further than any network is deep, and an end to a circle.
-const DEPTH_MAX: usize = 32;
 
 /// Episodes that are one incident.
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
@@ -326,6 +324,7 @@ impl<'a> Correlator<'a> {
             }
         }
         let mut places = self.touched.remove(&gone).unwrap_or_default();
+        places.extend(gone_with.services.keys());
         let Some(known) = self.clusters.all.get_mut(&keep) else { return keep };
         if let Some(prolonged) = &mut self.prolonged {
             let ends = [known.restored(), gone_with.restored()].map(|end| end.unwrap_or(Instant::MAX));
@@ -336,7 +335,6 @@ impl<'a> Correlator<'a> {
         }
         for (&place, &count) in &gone_with.services {
             *known.services.entry(place).or_default() += count;
-            places.insert(place);
         }
         known.records.extend(gone_with.records);
         known.open.extend(gone_with.open);
@@ -349,8 +347,69 @@ impl<'a> Correlator<'a> {
         }
         known.start = known.start.min(gone_with.start);
         known.last_start = known.last_start.max(gone_with.last_start);
-        self.touched.entry(keep).or_default().append(&mut places);
+        self.touched.entry(keep).or_default().extend(places);
         keep
+    }
+
+    /// Enters an episode that came late into the cluster of its siblings, if that is where it belongs whatever is known
+    /// already: nothing hangs on it, and all its siblings of that time are of one cluster that is open. Returns whether
+    /// it did.
+    pub(super) fn enter_late(
+        &mut self,
+        place: u32,
+        (start, end): (Instant, Option<Instant>),
+        lately: &mut Lately,
+    ) -> bool {
+        let lineage = self.registry.lineage(place);
+        let known = |place: u32| !self.episodes(place).is_empty();
+        if known(place)
+            || lately.last_below(place).is_some()
+            || lineage.iter().any(|&(ancestor, _)| known(ancestor))
+        {
+            return false;
+        }
+        let Some(cluster) =
+            self.registry.parents_of(place).flatten().find_map(|&parent| self.whole(parent, start, lately))
+        else {
+            return false;
+        };
+        let is_open = self.clusters.all.get(&cluster).is_some_and(|known| known.restored().is_none());
+        if !is_open || !self.is_settled(place, start, cluster, lately, 0) {
+            return false;
+        }
+        self.add(cluster, place, start, end);
+        for (ancestor, direct) in lineage {
+            let entry = Entry { at: start, child: direct.then_some(place), via: place };
+            lately.near.entry(ancestor).or_default().insert(entry);
+        }
+        true
+    }
+
+    /// The cluster of a service's children that went down lately, if they are all of one and `at` is within the same
+    /// window.
+    fn whole(&self, parent: u32, at: Instant, lately: &Lately) -> Option<u32> {
+        let near = lately.near.get(&parent).filter(|near| near.whole)?;
+        let (first, last) = (near.entries.front()?, near.entries.back()?);
+        let within = at.max(last.at).since(at.min(first.at)) <= self.rules.window;
+        let enough = near.children.len() as u64 >= self.rules.siblings;
+        near.entries
+            .iter()
+            .rev()
+            .find(|entry| entry.child.is_some() && within && enough)
+            .and_then(|entry| self.cluster_of(entry.via, entry.at))
+    }
+
+    /// Whether one more child changes nothing for any service that one hangs on: its children are of that cluster
+    /// already, or it is still one too few.
+    fn is_settled(&self, place: u32, at: Instant, cluster: u32, lately: &Lately, depth: usize) -> bool {
+        depth < DEPTH_MAX
+            && self.registry.parents_of(place).flatten().all(|&parent| {
+                if lately.children(parent) + 1 < self.rules.siblings {
+                    return true;
+                }
+                self.whole(parent, at, lately) == Some(cluster)
+                    && self.is_settled(parent, at, cluster, lately, depth + 1)
+            })
     }
 
     /// Whether all that an episode may be related to, and that is known, began no later than it.

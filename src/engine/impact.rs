@@ -18,11 +18,9 @@ use super::levels::Segment;
 use super::marks::{Outage, Part};
 use super::policies::Terms;
 use super::registry::{Class, Registry};
+use super::topology::DEPTH_MAX;
 use crate::model::event::{Cause, Severity};
 use crate::model::time::{Instant, Span};
-
-/// How far up a chain of dependencies is followed.
-const DEPTH_MAX: usize = 32;
 
 /// What an incident costs. It follows from the histories of its services.
 #[derive(Clone, Debug, Default)]

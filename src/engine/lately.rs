@@ -85,15 +85,18 @@ impl Lately {
         self.near.get(&place).map_or(0, |near| near.children.len() as u64)
     }
 
-    /// Lets go of an episode that proved to be none, of a service of that lineage.
+    /// Lets go of an episode of a service of that lineage, and of what it made suspect.
     pub(super) fn remove(&mut self, lineage: &[(u32, bool)], via: u32, at: Instant) {
-        for (ancestor, direct) in lineage {
+        for (ancestor, _) in lineage {
             let Some(near) = self.near.get_mut(ancestor) else { continue };
-            let entry = Entry { at, child: direct.then_some(via), via };
-            let Ok(place) = near.entries.binary_search(&entry) else { continue };
-            near.entries.remove(place);
-            if *direct {
-                near.discount(via);
+            let mut place = near.entries.partition_point(|entry| entry.at < at);
+            while let Some(entry) = near.entries.get(place).copied().filter(|entry| entry.at == at) {
+                if entry.via == via {
+                    near.entries.remove(place);
+                    entry.child.into_iter().for_each(|child| near.discount(child));
+                } else {
+                    place += 1;
+                }
             }
         }
     }
@@ -112,11 +115,13 @@ impl Lately {
         self.latest = self.latest.max(other.latest);
         for (place, more) in other.near {
             let near = self.near.entry(place).or_default();
+            let count = more.entries.len();
             for entry in more.entries {
                 near.insert(entry);
             }
             near.last = near.last.max(more.last);
-            near.whole = false;
+            // All of them are one cluster if those of the other account are, and there are no others.
+            near.whole = more.whole && near.entries.len() == count;
             let from = near.last.minus(rules.window);
             near.forget(from);
         }

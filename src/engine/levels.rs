@@ -67,10 +67,13 @@ fn cited(rule: &Rule) -> String {
 
 /// The first instant at which all conditions of the rule hold, now, before or to come.
 fn reached(rule: &Rule, segments: &[Segment], touches: Touches<'_>) -> Option<Instant> {
+    // What is asked of its services is the same for all segments.
+    let of_services = rule.conditions.iter().filter(|condition| is_about_services(condition));
+    let since = of_services.map(touches).try_fold(Instant::MIN, |since, touched| Some(since.max(touched?)))?;
     segments.iter().find_map(|segment| {
-        let mut wait = Span::ZERO;
-        for condition in &rule.conditions {
-            wait = wait.max(wait_for(condition, segment, touches)?);
+        let mut wait = if since > segment.start { since.since(segment.start) } else { Span::ZERO };
+        for condition in rule.conditions.iter().filter(|condition| !is_about_services(condition)) {
+            wait = wait.max(wait_for(condition, segment)?);
         }
         let at = segment.start.plus(wait);
         // The end counts in: what lasted exactly an hour lasted at least an hour.
@@ -78,8 +81,12 @@ fn reached(rule: &Rule, segments: &[Segment], touches: Touches<'_>) -> Option<In
     })
 }
 
+const fn is_about_services(condition: &Condition) -> bool {
+    matches!(condition, Condition::RegionsAtLeast(_) | Condition::Kind(_) | Condition::Tier(_) | Condition::Tag(_))
+}
+
 /// How long into the segment the condition comes to hold, if it would ever.
-fn wait_for(condition: &Condition, segment: &Segment, touches: Touches<'_>) -> Option<Span> {
+fn wait_for(condition: &Condition, segment: &Segment) -> Option<Span> {
     let when = |holds: bool| holds.then_some(Span::ZERO);
     match condition {
         Condition::UsersOver(limit) => when(segment.users? > *limit),
@@ -94,7 +101,7 @@ fn wait_for(condition: &Condition, segment: &Segment, touches: Touches<'_>) -> O
         Condition::LongerThan(limit) => Some(until_down(segment, limit.plus(Span::TICK))),
         Condition::LastingAtLeast(limit) => Some(until_down(segment, *limit)),
         Condition::RegionsAtLeast(_) | Condition::Kind(_) | Condition::Tier(_) | Condition::Tag(_) => {
-            Some(touches(condition)?.since(segment.start).max(Span::ZERO))
+            Some(Span::ZERO)
         }
     }
 }

@@ -12,6 +12,7 @@ use super::policies::Terms;
 use super::registry::{Service, index};
 use super::repairs::rank;
 use super::timeline::{Stand, Timeline};
+use super::topology::DEPTH_MAX;
 use crate::model::alert::Alert;
 use crate::model::calendar::{Calendar, Range};
 use crate::model::figures::{Figures, LatencyFigures, State, Tallies};
@@ -112,6 +113,14 @@ impl Engine {
         of_services.chain(of_samples).chain(self.state.groups.iter().flat_map(|group| &group.alerts))
     }
 
+    /// Whether a service is down at `at`, or all that it could depend on is.
+    fn is_out(&self, place: u32, at: Instant, depth: usize) -> bool {
+        let history = self.registry.service(place).history.as_deref();
+        let down = history.is_some_and(|history| history.timeline.stand(at).state() == State::Down);
+        let out = |&parent: &u32| self.is_out(parent, at, depth + 1);
+        down || depth < DEPTH_MAX && self.registry.parents_of(place).any(|names| names.iter().all(out))
+    }
+
     /// The targets promised at `at`; before the first ones, those.
     #[must_use]
     pub fn targets(&self, at: Instant) -> &Targets {
@@ -195,7 +204,15 @@ impl<'a> ServiceView<'a> {
     /// How it stands at `at`.
     #[must_use]
     pub fn state(&self, at: Instant) -> State {
-        self.with_timeline(|timeline| timeline.map_or(Stand::default(), |timeline| timeline.stand(at))).state()
+        let own =
+            self.with_timeline(|timeline| timeline.map_or(Stand::default(), |timeline| timeline.stand(at))).state();
+        if own == State::Up && self.has_lost_an_alternative(at) { State::Degraded } else { own }
+    }
+
+    /// Whether one of several that it could depend on is out at `at`: nothing is wrong with it yet, but less is left.
+    fn has_lost_an_alternative(&self, at: Instant) -> bool {
+        let mut alternatives = self.engine.registry.parents_of(self.place).filter(|names| names.len() > 1);
+        alternatives.any(|names| names.iter().any(|&place| self.engine.is_out(place, at, 0)))
     }
 
     /// Its figures over the window that ends at `at`.

@@ -110,10 +110,14 @@ impl Ground<'_> {
         let mut lately = std::mem::take(self.lately);
         let mut unsound = std::mem::take(&mut work.unsound);
         let mut correlator = self.correlator(&mut unsound);
-        let is_sound = correlator.unsound.is_empty();
-        if is_sound && fresh.keys().all(|&(start, place)| correlator.is_in_order(place, start, &lately)) {
-            for ((start, place), end) in std::mem::take(&mut fresh) {
+        while correlator.unsound.is_empty()
+            && let Some(((start, place), end)) = fresh.pop_first()
+        {
+            if correlator.is_in_order(place, start, &lately) {
                 correlator.enter(place, (start, end), &mut lately);
+            } else if !correlator.enter_late(place, (start, end), &mut lately) {
+                fresh.insert((start, place), end);
+                break;
             }
         }
         *self.lately = lately;
@@ -157,9 +161,12 @@ impl Ground<'_> {
     ) {
         for &place in self.clusters.all.get(&number).iter().flat_map(|cluster| cluster.services.keys()) {
             let Some(history) = self.registry.history_mut(place) else { continue };
-            for episode in history.episodes.extract_if(.., |episode| episode.cluster == number) {
+            let own: Vec<Episode> = history.episodes.extract_if(.., |episode| episode.cluster == number).collect();
+            let lineage = self.registry.lineage(place);
+            for episode in own {
                 work.remember(place, &episode, self.clusters);
                 fresh.insert((episode.start, place), episode.end);
+                self.lately.remove(&lineage, place, episode.start);
             }
         }
         self.clusters.suspicious.remove(&number);

@@ -4,6 +4,9 @@ use std::collections::HashSet;
 
 use super::registry::Registry;
 
+/// How far up a chain of dependencies is followed: further than any network is deep, and an end to a circle.
+pub(super) const DEPTH_MAX: usize = 32;
+
 impl Registry {
     /// What it depends on without an alternative, and what that depends on, and so on. Each once, itself not.
     pub(super) fn ancestors(&self, place: u32) -> Vec<u32> {
