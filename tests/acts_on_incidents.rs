@@ -37,6 +37,7 @@ fn every_stage_is_in_the_record_when_it_is_answered_and_after_a_kill() {
         ("locate", json!({ "by": "wang", "cause": "equipment" }), "acknowledged"),
         ("mitigate", json!({ "by": "wang", "detail": "spare route" }), "mitigated"),
         ("repair", json!({ "by": "wang" }), "mitigated"),
+        ("reclassify", json!({ "by": "zhao", "level": 1, "reason": "the mayor's line" }), "mitigated"),
     ];
     for (stage, body, status) in deeds {
         let (code, shown) = act(&daemon, &id, stage, &body);
@@ -48,12 +49,15 @@ fn every_stage_is_in_the_record_when_it_is_answered_and_after_a_kill() {
     assert_eq!(reached, ["detected", "acknowledged", "dispatched", "located", "mitigated", "repaired"]);
     assert_eq!((&before["cause"], &before["holds"][0]["reason"]), (&json!("equipment"), &json!("no access")));
     assert_eq!(before["holds"][0]["resumed_by"], "wang");
+    let levels = before["levels"].as_array().unwrap();
+    assert_eq!((&before["level"], &before["first_level"]), (&json!(1), &json!(3)));
+    assert_eq!(levels.last().unwrap()["rule"], "reclassified by zhao: the mayor's line");
 
     // Nothing of it waits for a checkpoint.
     drop(daemon);
     let daemon = fournines(folder.path(), free_port(), "");
     let after = incident(&daemon);
-    for part in ["stages", "holds", "cause", "status", "missing_stages"] {
+    for part in ["stages", "holds", "cause", "status", "missing_stages", "level", "levels"] {
         assert_eq!(after[part], before[part], "{part}");
     }
 }
@@ -72,6 +76,10 @@ fn what_cannot_be_done_is_refused_with_what_can() {
         ("locate", json!({ "by": "li", "cause": "gremlins" }), 400, "equipment"),
         ("hold", json!({ "by": "li" }), 400, "reason"),
         ("repair", json!({ "by": "li", "reason": "x" }), 400, "detail"),
+        ("reclassify", json!({ "by": "li", "level": 1 }), 400, "reason"),
+        ("reclassify", json!({ "by": "li", "level": 4, "reason": "x" }), 400, "1, 2 or 3"),
+        ("reclassify", json!({ "by": "li", "reason": "x" }), 400, "level"),
+        ("repair", json!({ "by": "li", "level": 1 }), 400, "reclassify only"),
         ("acknowlege", json!({ "by": "li" }), 404, "acknowledge"),
     ];
     for (stage, body, code, hint) in refusals {

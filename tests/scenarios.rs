@@ -607,7 +607,7 @@ impl Told {
                 }
                 field => {
                     let (key, value) = field.split_once('=').ok_or(format!("`{field}` is not like key=value"))?;
-                    let numbers = ["users", "weight", "ms", "count", "value", "score"];
+                    let numbers = ["users", "weight", "ms", "count", "value", "score", "level"];
                     let value = match numbers.contains(&key) {
                         true => serde_json::from_str(value).map_err(|_| format!("`{field}` has no number"))?,
                         false => Value::from(value),

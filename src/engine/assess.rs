@@ -81,19 +81,31 @@ fn verified(end: Instant, scene: &Scene<'_>, cx: &Context<'_>) -> Option<Instant
     by_operator.into_iter().chain([by_quiet]).min().filter(|&at| at <= cx.now)
 }
 
-/// Records a change of level: a rise at the instant at which the rule came to hold, a fall when it became known.
+/// Records a change of level: a rise at the instant at which the rule came to hold, a fall when it became known. What
+/// somebody said it is holds until a rule of a graver level comes to hold afterwards.
 fn set_level(incident: &mut Incident, verdict: &levels::Verdict, cx: &Context<'_>) {
+    let said =
+        incident.reclassified().filter(|(level, record)| *level >= verdict.level || record.at >= verdict.since);
+    let change = match said {
+        Some((level, record)) => {
+            let (by, why) =
+                (record.by.as_deref().unwrap_or("?"), record.detail.as_deref().unwrap_or("no reason given"));
+            LevelChange { at: record.at, level, rule: format!("reclassified by {by}: {why}") }
+        }
+        None => LevelChange { at: verdict.since, level: verdict.level, rule: verdict.rule.clone() },
+    };
+    let by_somebody = said.is_some();
+    incident.next_level = incident.next_level.filter(|&(next, _)| next > change.level);
     let change = match incident.levels.last() {
         None => {
-            incident.first_level = verdict.level;
-            LevelChange { at: verdict.since, level: verdict.level, rule: verdict.rule.clone() }
+            incident.first_level = change.level;
+            change
         }
-        Some(last) if verdict.level > last.level => {
-            LevelChange { at: verdict.since, level: verdict.level, rule: verdict.rule.clone() }
-        }
-        Some(last) if verdict.level < last.level => {
+        Some(last) if change.level > last.level => change,
+        Some(last) if change.level < last.level && by_somebody => change,
+        Some(last) if change.level < last.level => {
             let why = if cx.policy_changed { "the rules changed" } else { "corrected by a later fact" };
-            LevelChange { at: cx.now, level: verdict.level, rule: format!("{} ({why})", verdict.rule) }
+            LevelChange { at: cx.now, rule: format!("{} ({why})", change.rule), ..change }
         }
         Some(_) => return,
     };

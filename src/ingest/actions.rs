@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 
 use super::http::Intake;
 use crate::model::incident::{Action, Incident, Stage, Status};
+use crate::model::level::Level;
 use crate::problem::Problem;
 
 /// What can be done, as the path names it.
-const DEEDS: [(&str, Action); 9] = [
+const DEEDS: [(&str, Action); 10] = [
     ("acknowledge", Action::Reached(Stage::Acknowledged)),
     ("dispatch", Action::Reached(Stage::Dispatched)),
     ("locate", Action::Reached(Stage::Located)),
@@ -25,6 +26,8 @@ const DEEDS: [(&str, Action); 9] = [
     ("review", Action::Reached(Stage::Reviewed)),
     ("hold", Action::Held),
     ("resume", Action::Resumed),
+    // To the level that the body says.
+    ("reclassify", Action::Reclassified(Level::Third)),
 ];
 
 /// Finds an incident by its id: as it stands, and as it is shown.
@@ -52,6 +55,7 @@ pub struct Deed {
     detail: Option<String>,
     reason: Option<String>,
     cause: Option<String>,
+    level: Option<u64>,
 }
 
 /// `POST /api/v1/incidents/{id}/{stage}`. Answers with the incident as it stands then, once the event is durable.
@@ -94,11 +98,19 @@ fn event(incident: &Incident, action: Action, deed: &Deed, time: &str) -> Result
     if deed.cause.is_some() && action != Action::Reached(Stage::Located) {
         return refuse("`cause` goes with locate only");
     }
-    if deed.reason.is_some() && action != Action::Held {
-        return refuse("`reason` goes with hold only; say `detail`");
+    let reclassifies = matches!(action, Action::Reclassified(_));
+    if deed.reason.is_some() && action != Action::Held && !reclassifies {
+        return refuse("`reason` goes with hold and reclassify only; say `detail`");
     }
-    if action == Action::Held && deed.reason.as_ref().is_none_or(|reason| reason.trim().is_empty()) {
+    let unreasoned = deed.reason.as_ref().is_none_or(|reason| reason.trim().is_empty());
+    if action == Action::Held && unreasoned {
         return refuse("`reason` is missing: a hold stops the repair clock, so say what it waits for");
+    }
+    if reclassifies && unreasoned {
+        return refuse("`reason` is missing: the rules gave it another level, so say why they are wrong");
+    }
+    if reclassifies != deed.level.is_some_and(|level| Level::numbered(level).is_some()) {
+        return refuse("`level` is 1, 2 or 3, and goes with reclassify only");
     }
     let mut event = json!({
         "type": action.event_type(),
@@ -107,6 +119,9 @@ fn event(incident: &Incident, action: Action, deed: &Deed, time: &str) -> Result
         "incident": incident.id.to_string(),
         "by": deed.by,
     });
+    if let Some(level) = deed.level {
+        event["level"] = json!(level);
+    }
     for (name, value) in [("detail", &deed.detail), ("reason", &deed.reason), ("cause", &deed.cause)] {
         if let Some(value) = value {
             event[name] = json!(value);

@@ -159,7 +159,7 @@ pub struct Acted {
     pub about: About,
     /// Who did it.
     pub by: Option<Box<str>>,
-    /// Free text; of a hold its reason.
+    /// Free text; of a hold or another level its reason.
     pub detail: Option<Box<str>>,
     /// What it came from, with `located`.
     pub cause: Option<Cause>,

@@ -97,16 +97,19 @@ pub enum Action {
     Held,
     /// The repair clock was let go on.
     Resumed,
+    /// Somebody gave it another level than the rules did.
+    Reclassified(Level),
 }
 
 impl Action {
-    /// The action's name: the stage's, `held` or `resumed`.
+    /// The action's name: the stage's, `held`, `resumed` or `reclassified`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Reached(stage) => stage.name(),
             Self::Held => "held",
             Self::Resumed => "resumed",
+            Self::Reclassified(_) => "reclassified",
         }
     }
 
@@ -126,6 +129,7 @@ impl Action {
             Self::Reached(Stage::Reviewed) => "repair.reviewed",
             Self::Held => "repair.held",
             Self::Resumed => "repair.resumed",
+            Self::Reclassified(_) => "repair.reclassified",
         }
     }
 }
@@ -139,7 +143,7 @@ pub struct ActionRecord {
     pub action: Action,
     /// Who.
     pub by: Option<Box<str>>,
-    /// Free text; of a hold its reason.
+    /// Free text; of a hold or another level its reason.
     pub detail: Option<Box<str>>,
     /// What the outage came from, when it was located.
     pub cause: Option<Cause>,
@@ -370,6 +374,15 @@ impl Incident {
         self.actions.iter().find(|record| record.action == Action::Reached(stage))
     }
 
+    /// The level that somebody gave it last, if anybody did.
+    #[must_use]
+    pub fn reclassified(&self) -> Option<(Level, &ActionRecord)> {
+        self.actions.iter().rev().find_map(|record| match record.action {
+            Action::Reclassified(level) => Some((level, record)),
+            _ => None,
+        })
+    }
+
     /// The stages reached so far, in order of time, then of the manual.
     #[must_use]
     pub fn stages(&self) -> Vec<StageRecord> {
@@ -380,7 +393,7 @@ impl Incident {
                 let (by, detail) = (record.by.clone(), record.detail.clone());
                 Some(StageRecord { by, detail, ..plain(stage, record.at) })
             }
-            Action::Held | Action::Resumed => None,
+            Action::Held | Action::Resumed | Action::Reclassified(_) => None,
         }));
         stages.extend(self.restored.map(|at| plain(Stage::Restored, at)));
         let by_quiet = self.verified.filter(|&at| !stages.iter().any(|s| (s.stage, s.at) == (Stage::Verified, at)));

@@ -19,6 +19,12 @@ impl Level {
     /// Every level, the gravest first.
     pub const ALL: [Self; 3] = [Self::First, Self::Second, Self::Third];
 
+    /// The level of that number, 1, 2 or 3.
+    #[must_use]
+    pub fn numbered(number: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| u64::from(level.number()) == number)
+    }
+
     /// The level's name in labels and configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {

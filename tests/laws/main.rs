@@ -394,7 +394,7 @@ fn ran(incident: &Incident, clock: &Clock, until: Instant) -> Span {
         edges.extend(incident.actions.iter().filter_map(|record| match record.action {
             Action::Held => Some((record.at, Some(true))),
             Action::Resumed => Some((record.at, Some(false))),
-            Action::Reached(_) => None,
+            Action::Reached(_) | Action::Reclassified(_) => None,
         }));
     }
     edges.sort_by_key(|&(at, _)| at);
@@ -708,6 +708,7 @@ fn the_worlds_hold_every_kind_of_event() {
         "repair.held",
         "repair.located",
         "repair.mitigated",
+        "repair.reclassified",
         "repair.repaired",
         "repair.resumed",
         "repair.reviewed",

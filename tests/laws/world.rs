@@ -125,6 +125,7 @@ fn what() -> impl Strategy<Value = What> {
         1 => Just(What::Acted("acknowledged")),
         1 => Just(What::Acted("verified")),
         2 => prop_oneof![Just("held"), Just("resumed")].prop_map(What::Acted),
+        1 => Just(What::Acted("reclassified")),
         1 => proptest::sample::select(&["dispatched", "located", "mitigated", "repaired", "reviewed"])
             .prop_map(What::Acted),
         2 => (-1200..3600_i64, prop_oneof![1..3600_i64, (1..12_i64).prop_map(|n| n * 300)])
@@ -193,7 +194,12 @@ fn line(number: usize, saying: &Saying, with_id: bool) -> String {
         What::Acted(action) => {
             // Some name no outage.
             let about = if saying.key == 2 { of_service } else { of_outage };
-            (&*format!("repair.{action}"), about + r#","by":"li""#)
+            let level = if action == "reclassified" {
+                format!(r#","level":{},"reason":"known better""#, saying.key + 1)
+            } else {
+                String::new()
+            };
+            (&*format!("repair.{action}"), about + r#","by":"li""# + &level)
         }
         What::Planned(wait, length) => {
             let (from, until) = (saying.at + wait, saying.at + wait + length);

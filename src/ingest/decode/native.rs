@@ -11,12 +11,12 @@ use crate::model::event::{
     About, Acted, Body, CaseKind, CaseStep, Cause, Event, Maintained, OutageFacts, OutageStarted, Severity,
 };
 use crate::model::incident::{Action, Stage};
-use crate::model::level::Ratio;
+use crate::model::level::{Level, Ratio};
 use crate::model::service::ServiceName;
 use crate::model::time::{Instant, Span};
 
 /// Every type of the contract, to name the nearest when one is misspelt.
-const TYPES: [&str; 23] = [
+const TYPES: [&str; 24] = [
     "outage.started",
     "outage.updated",
     "outage.ended",
@@ -29,6 +29,7 @@ const TYPES: [&str; 23] = [
     "repair.reviewed",
     "repair.held",
     "repair.resumed",
+    "repair.reclassified",
     "latency",
     "measurement",
     "maintenance.planned",
@@ -88,6 +89,7 @@ struct Raw<'a> {
     by: Option<Text<'a>>,
     #[serde(borrow)]
     reason: Option<Text<'a>>,
+    level: Option<u64>,
     ms: Option<f64>,
     count: Option<u64>,
     #[serde(borrow)]
@@ -168,7 +170,7 @@ impl<'g> Reader<'g> {
             None => Ok(Box::default()),
         };
         let acted = |action| {
-            let detail = if action == Action::Held {
+            let detail = if matches!(action, Action::Held | Action::Reclassified(_)) {
                 raw.reason.as_ref().or(raw.detail.as_ref())
             } else {
                 raw.detail.as_ref()
@@ -218,6 +220,12 @@ impl<'g> Reader<'g> {
             "repair.reviewed" => stage(Stage::Reviewed),
             "repair.held" => acted(Action::Held),
             "repair.resumed" => acted(Action::Resumed),
+            "repair.reclassified" => {
+                let level = raw.level.ok_or("`level` is missing: 1, 2 or 3")?;
+                let known =
+                    Level::numbered(level).ok_or_else(|| format!("`level` {level} is none of 1, 2 and 3"))?;
+                acted(Action::Reclassified(known))
+            }
             "latency" => latency(service()?, raw),
             "measurement" => {
                 let value = raw.value.ok_or("`value` is missing")?;
