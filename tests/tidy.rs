@@ -57,6 +57,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
             "model",
             "pipeline",
             "simulate",
+            "store",
             "telemetry",
             "tls",
             "views",

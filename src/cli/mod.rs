@@ -12,6 +12,7 @@ mod replay;
 mod send;
 mod serve;
 mod table;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ enum Command {
     Replay(replay::Arguments),
     Backtest(backtest::Arguments),
     Send(send::Arguments),
+    Verify(verify::Arguments),
 }
 
 /// Why a command did not succeed.
@@ -57,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Backtest(arguments) => backtest::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,15 +6,26 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::chain::{self, Link};
 use super::{Batch, Checkpoint, JournalError, Kind, Outlet, Stored};
 use crate::model::time::{Instant, Span};
 
 /// The file's name in the storage folder.
 const FILE: &str = "fournines.db";
-/// The layout of the file. It changes when an older fournines could no longer read it.
-const LAYOUT: i64 = 1;
+/// The layout of the file. It changes when an older fournines could no longer read it. Layout 1 had no chain.
+const LAYOUT: i64 = 2;
 /// Checkpoints kept: the last, and one before it in case the last is damaged.
 const CHECKPOINTS_KEPT: u64 = 2;
+
+/// What is in the log stays as it is.
+const APPEND_ONLY: &str = "
+CREATE TRIGGER IF NOT EXISTS batches_stay BEFORE UPDATE ON batches BEGIN
+    SELECT RAISE(ABORT, 'the journal is append-only');
+END;
+CREATE TRIGGER IF NOT EXISTS batches_are_kept BEFORE DELETE ON batches BEGIN
+    SELECT RAISE(ABORT, 'the journal is append-only');
+END;
+";
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS batches (
@@ -25,7 +36,8 @@ CREATE TABLE IF NOT EXISTS batches (
     key      TEXT,
     events   INTEGER NOT NULL,
     payload  BLOB NOT NULL,     -- zstd of the text
-    checksum INTEGER NOT NULL   -- xxh3 of all of the above
+    checksum INTEGER NOT NULL,  -- xxh3 of all of the above
+    chain    BLOB               -- SHA-256 of the one before and of all of the above but the checksum
 ) STRICT;
 CREATE TABLE IF NOT EXISTS checkpoints (
     sequence INTEGER PRIMARY KEY,
@@ -42,6 +54,8 @@ pub struct Journal {
     sequence: u64,
     /// The last receive time given.
     received: Instant,
+    /// The last link of the chain.
+    chain: Link,
     poisoned: bool,
     /// Held for as long as the log is open for writing; the system frees it however the process ends.
     _lock: Option<fs::File>,
@@ -67,7 +81,7 @@ impl Journal {
         let file = folder.join(FILE);
         let failed = |error| JournalError::Database { file: file.display().to_string(), error };
         let lock = hold(folder, &file)?;
-        let connection = Connection::open(&file).map_err(failed)?;
+        let mut connection = Connection::open(&file).map_err(failed)?;
         connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(failed)?;
         connection
             .execute_batch(
@@ -78,24 +92,26 @@ impl Journal {
         let layout: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
         match layout {
             0 => connection.pragma_update(None, "user_version", LAYOUT).map_err(failed)?,
+            1 => chain::add(&mut connection, LAYOUT).map_err(failed)?,
             LAYOUT => {}
             found => {
                 return Err(JournalError::Layout { file: file.display().to_string(), found, known: LAYOUT });
             }
         }
+        connection.execute_batch(APPEND_ONLY).map_err(failed)?;
         Self::over(connection, file.clone(), Some(lock))
     }
 
     fn over(connection: Connection, file: PathBuf, lock: Option<fs::File>) -> Result<Self, JournalError> {
         let last = connection
-            .query_row("SELECT sequence, received FROM batches ORDER BY sequence DESC LIMIT 1", [], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+            .query_row("SELECT sequence, received, chain FROM batches ORDER BY sequence DESC LIMIT 1", [], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, Link>(2)?))
             })
             .optional()
             .map_err(|error| JournalError::Database { file: file.display().to_string(), error })?;
-        let (sequence, received) = last.unwrap_or((0, Instant::MIN.as_micros()));
-        let received = Instant::from_micros(received);
-        Ok(Self { connection, file, sequence: sequence.unsigned_abs(), received, poisoned: false, _lock: lock })
+        let (sequence, received, chain) = last.unwrap_or((0, Instant::MIN.as_micros(), chain::BEGINNING));
+        let (sequence, received) = (sequence.unsigned_abs(), Instant::from_micros(received));
+        Ok(Self { connection, file, sequence, received, chain, poisoned: false, _lock: lock })
     }
 
     /// The last sequence number given; 0 when the log is empty.
@@ -108,6 +124,13 @@ impl Journal {
     #[must_use]
     pub const fn received(&self) -> Instant {
         self.received
+    }
+
+    /// The last link of the chain over everything in the log: noted elsewhere, it proves later that nothing of that was
+    /// changed since.
+    #[must_use]
+    pub fn head(&self) -> String {
+        chain::shown(&self.chain)
     }
 
     /// The file.
@@ -136,14 +159,15 @@ impl Journal {
         self.refuse_if_poisoned()?;
         // Later than the one before: what was at that instant is complete.
         let received = received.max(self.received.plus(Span::TICK));
-        let mut sequence = self.sequence;
+        let (mut sequence, mut link) = (self.sequence, self.chain);
         let written = (|| {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             {
-                let mut insert =
-                    transaction.prepare_cached("INSERT INTO batches VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+                let mut insert = transaction
+                    .prepare_cached("INSERT INTO batches VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
                 for batch in batches {
                     sequence += 1;
+                    link = chain::link(&link, sequence, received, batch);
                     insert.execute(params![
                         signed(sequence),
                         received.as_micros(),
@@ -152,15 +176,15 @@ impl Journal {
                         batch.key,
                         signed(batch.events),
                         batch.payload,
-                        checksum(sequence, received, batch)
+                        checksum(sequence, received, batch),
+                        link
                     ])?;
                 }
             }
             transaction.commit()
         })();
         self.settle(written)?;
-        self.sequence = sequence;
-        self.received = received;
+        (self.sequence, self.received, self.chain) = (sequence, received, link);
         Ok(())
     }
 
@@ -230,10 +254,11 @@ impl Journal {
         mut each: impl FnMut(Stored) -> Result<(), String>,
     ) -> Result<(), JournalError> {
         let mut expected = after + 1;
+        let mut before = self.link_of(after)?;
         let mut select = self
             .connection
             .prepare(
-                "SELECT sequence, received, kind, source, key, events, payload, checksum FROM batches
+                "SELECT sequence, received, kind, source, key, events, payload, checksum, chain FROM batches
                  WHERE sequence > ?1 ORDER BY sequence",
             )
             .map_err(|error| self.failed(error))?;
@@ -241,7 +266,7 @@ impl Journal {
         loop {
             let stored = match rows.next() {
                 Ok(None) => break,
-                Ok(Some(row)) => read_batch(row, expected),
+                Ok(Some(row)) => read_batch(row, expected, &mut before),
                 Err(error) => Err(error.to_string()),
             };
             stored.and_then(&mut each).map_err(|problem| self.damaged(expected, problem))?;
@@ -251,6 +276,68 @@ impl Journal {
             return Err(self.damaged(expected, "it and all after it are missing".to_owned()));
         }
         Ok(())
+    }
+
+    /// Looks at every batch by itself, in order, and goes on after one that is damaged.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn examine(&self, mut each: impl FnMut(u64, Result<Stored, String>)) -> Result<(), JournalError> {
+        let mut before = Some(chain::BEGINNING);
+        let mut select = self
+            .connection
+            .prepare(
+                "SELECT sequence, received, kind, source, key, events, payload, checksum, chain FROM batches
+                 WHERE sequence = ?1",
+            )
+            .map_err(|error| self.failed(error))?;
+        for sequence in 1..=self.sequence {
+            let mut rows = select.query([signed(sequence)]).map_err(|error| self.failed(error))?;
+            let stored = match rows.next() {
+                Ok(Some(row)) => read_batch(row, sequence, &mut before),
+                Ok(None) => Err("it is missing".to_owned()),
+                Err(error) => Err(error.to_string()),
+            };
+            drop(rows);
+            if stored.is_err() {
+                // The next one is held against the link that is there, so that only what is wrong is named.
+                before = self.link_of(sequence).ok().flatten();
+            }
+            each(sequence, stored);
+        }
+        Ok(())
+    }
+
+    /// What the database itself finds wrong with the file; nothing when it is sound.
+    ///
+    /// # Errors
+    /// When it cannot look.
+    pub fn integrity(&self) -> Result<Vec<String>, JournalError> {
+        let read = || -> rusqlite::Result<Vec<String>> {
+            let mut select = self.connection.prepare("PRAGMA integrity_check")?;
+            let found: rusqlite::Result<Vec<String>> = select.query_map([], |row| row.get(0))?.collect();
+            Ok(found?.into_iter().filter(|line| line != "ok").collect())
+        };
+        read().map_err(|error| self.failed(error))
+    }
+
+    /// How many checkpoints there are, be they readable or not.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn checkpoint_count(&self) -> Result<u64, JournalError> {
+        let count = self.connection.query_row("SELECT count(*) FROM checkpoints", [], |row| row.get::<_, i64>(0));
+        count.map(i64::unsigned_abs).map_err(|error| self.failed(error))
+    }
+
+    /// The link of a batch; of none, the beginning. Absent when it cannot be read.
+    fn link_of(&self, sequence: u64) -> Result<Option<Link>, JournalError> {
+        if sequence == 0 {
+            return Ok(Some(chain::BEGINNING));
+        }
+        let select = "SELECT chain FROM batches WHERE sequence = ?1";
+        let link = self.connection.query_row(select, [signed(sequence)], |row| row.get::<_, Link>(0)).optional();
+        link.map_err(|error| self.failed(error))
     }
 
     /// The text of the last policy in the log.
@@ -316,6 +403,10 @@ pub fn open_reader(folder: &Path) -> Result<Journal, JournalError> {
     let failed = |error| JournalError::Database { file: file.display().to_string(), error };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&file, flags).map_err(failed)?;
+    let layout: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+    if layout != LAYOUT {
+        return Err(JournalError::Layout { file: file.display().to_string(), found: layout, known: LAYOUT });
+    }
     Journal::over(connection, file.clone(), None)
 }
 
@@ -330,7 +421,8 @@ fn hold(folder: &Path, file: &Path) -> Result<fs::File, JournalError> {
     }
 }
 
-fn read_batch(row: &rusqlite::Row<'_>, expected: u64) -> Result<Stored, String> {
+/// Reads a batch, and holds it against the link `before` it, which becomes its own.
+fn read_batch(row: &rusqlite::Row<'_>, expected: u64, before: &mut Option<Link>) -> Result<Stored, String> {
     let text = |error: rusqlite::Error| error.to_string();
     let sequence = row.get::<_, i64>(0).map_err(text)?.unsigned_abs();
     if sequence != expected {
@@ -349,12 +441,17 @@ fn read_batch(row: &rusqlite::Row<'_>, expected: u64) -> Result<Stored, String> 
     if row.get::<_, i64>(7).map_err(text)? != checksum(sequence, received, &batch) {
         return Err("its checksum does not match".to_owned());
     }
+    let link: Link = row.get(8).map_err(text)?;
+    if before.is_some_and(|before| chain::link(&before, sequence, received, &batch) != link) {
+        return Err("it is not the one that was chained to the one before it".to_owned());
+    }
+    *before = Some(link);
     let unpacked = zstd::decode_all(&*batch.payload).map_err(|error| error.to_string())?;
     Ok(Stored { sequence, received, kind, source: batch.source, key: batch.key, text: unpacked })
 }
 
 impl Kind {
-    const fn code(self) -> i64 {
+    pub(super) const fn code(self) -> i64 {
         match self {
             Self::Events => 0,
             Self::Policy => 1,
@@ -362,7 +459,7 @@ impl Kind {
         }
     }
 
-    const fn from_code(code: i64) -> Option<Self> {
+    pub(super) const fn from_code(code: i64) -> Option<Self> {
         match code {
             0 => Some(Self::Events),
             1 => Some(Self::Policy),

@@ -6,6 +6,7 @@
 //!
 //! Must not enter: what a batch means.
 
+mod chain;
 mod embedded;
 
 use rusqlite::Transaction;
@@ -124,7 +125,9 @@ pub enum JournalError {
         problem: String,
     },
     /// Another version wrote it.
-    #[error("{file}: has layout {found}, this fournines reads {known}")]
+    #[error(
+        "{file}: has layout {found}, this fournines reads {known}; `fournines serve` brings an older one up to date"
+    )]
     Layout {
         /// The file.
         file: String,

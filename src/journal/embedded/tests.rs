@@ -70,13 +70,57 @@ fn damage_in_the_middle_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = written(folder.path());
     let connection = Connection::open(&file).unwrap();
+    let refused = connection.execute("DELETE FROM batches", []).unwrap_err().to_string();
+    assert!(refused.contains("the journal is append-only"), "{refused}");
+    connection.execute_batch(WITHOUT_TRIGGERS).unwrap();
     connection.execute("UPDATE batches SET payload = zeroblob(12) WHERE sequence = 2", []).unwrap();
     let error = texts(&reopen(&file)).unwrap_err().to_string();
     assert!(error.contains("damaged at sequence 2: its checksum does not match"), "{error}");
     assert!(error.contains(&file.display().to_string()));
+    connection.execute_batch(WITHOUT_TRIGGERS).unwrap();
     connection.execute("DELETE FROM batches WHERE sequence = 2", []).unwrap();
     let error = texts(&reopen(&file)).unwrap_err().to_string();
     assert!(error.contains("damaged at sequence 2: it is missing, the next there is 3"), "{error}");
+}
+
+/// Whoever has the file can do that; the checksums and the chain are there for it.
+const WITHOUT_TRIGGERS: &str = "DROP TRIGGER IF EXISTS batches_stay; DROP TRIGGER IF EXISTS batches_are_kept;";
+
+#[test]
+fn a_batch_that_was_rewritten_with_its_checksum_breaks_the_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = written(folder.path());
+    let connection = Connection::open(&file).unwrap();
+    connection.execute_batch(WITHOUT_TRIGGERS).unwrap();
+    let forged = batch("forged");
+    let received: i64 =
+        connection.query_row("SELECT received FROM batches WHERE sequence = 2", [], |row| row.get(0)).unwrap();
+    let sum = checksum(2, Instant::from_micros(received), &forged);
+    let update = "UPDATE batches SET payload = ?1, checksum = ?2 WHERE sequence = 2";
+    connection.execute(update, params![forged.payload, sum]).unwrap();
+    let error = texts(&reopen(&file)).unwrap_err().to_string();
+    assert!(error.contains("damaged at sequence 2: it is not the one that was chained"), "{error}");
+    // The next one is sound by itself.
+    let mut wrong = Vec::new();
+    let look = |sequence, stored: Result<Stored, String>| wrong.extend(stored.err().map(|_| sequence));
+    reopen(&file).examine(look).unwrap();
+    assert_eq!(wrong, [2]);
+}
+
+#[test]
+fn a_file_of_before_there_was_a_chain_gets_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = written(folder.path());
+    let head = reopen(&file).head();
+    let connection = Connection::open(&file).unwrap();
+    connection.execute_batch(WITHOUT_TRIGGERS).unwrap();
+    connection.execute_batch("ALTER TABLE batches DROP COLUMN chain; PRAGMA user_version = 1;").unwrap();
+    drop(connection);
+    assert!(open_reader(folder.path()).is_err_and(|error| error.to_string().contains("up to date")));
+    let mut journal = Journal::open(folder.path()).unwrap();
+    assert_eq!((texts(&journal).unwrap().len(), journal.head()), (3, head.clone()));
+    journal.append(at(9), [&batch("four")]).unwrap();
+    assert!(journal.head() != head && texts(&reopen(&file)).unwrap().len() == 4);
 }
 
 #[test]

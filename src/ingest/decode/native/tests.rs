@@ -30,7 +30,7 @@ fn every_type_of_the_contract_is_read() {
         kind if kind.starts_with("outage.") => {
             r#","outage":"o","severity":"degraded","weight":0.5,"users":7,"cause":"human","detail":"d\n""#
         }
-        _ => r#","by":"li","reason":"r","incident":"00ff""#,
+        _ => r#","by":"li","reason":"r","level":2,"incident":"00ff""#,
     };
     for kind in TYPES {
         let text = format!(r#"{{"type":"{kind}",{common}{},"unknown":{{"kept":[1]}}}}"#, own(kind));

@@ -1,0 +1,133 @@
+//! `fournines verify`: checks the journal, its chain, the checkpoints and the rows, and says what is damaged.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::send::bar;
+use super::{Failure, settings};
+use crate::daemon::decode_stored;
+use crate::engine::{BadSnapshot, Engine};
+use crate::journal::{Checkpoint, Journal, Stored, open_reader};
+use crate::model::time::Instant;
+use crate::pipeline::apply_batch;
+use crate::store;
+
+/// Checks a storage folder: every batch of the journal and the chain over them, the checkpoints and the rows of
+/// incidents against what the journal says; and names what is damaged
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It only reads, and may look while a daemon writes. The last line is the head of the chain: noted \
+    elsewhere, it proves later that nothing up to then was changed.\n\nExample:\n  fournines verify fournines-data"
+)]
+pub(super) struct Arguments {
+    /// The configuration that names the storage folder
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The storage folder, in place of the configured one
+    #[arg(value_name = "FOLDER", conflicts_with = "config")]
+    folder: Option<PathBuf>,
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Examination {
+    engine: Engine,
+    /// The last batch that the engine has.
+    last: Option<Instant>,
+    wrong: Vec<String>,
+    /// The journal is read back only as far as it is sound.
+    broken: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let folder = match &arguments.folder {
+        Some(folder) => folder.clone(),
+        None => settings(arguments.config.as_ref(), None)?.storage.path,
+    };
+    let failed = |error: crate::journal::JournalError| Failure::Failed(error.to_string());
+    let journal = open_reader(&folder).map_err(failed)?;
+    let file = journal.file().display().to_string();
+    let mut examination = Examination::default();
+    examination
+        .wrong
+        .extend(journal.integrity().map_err(failed)?.into_iter().map(|line| format!("the file: {line}")));
+    let mut checkpoints = journal.checkpoints().map_err(failed)?;
+    let unreadable = journal.checkpoint_count().map_err(failed)?.saturating_sub(checkpoints.len() as u64);
+    if unreadable > 0 {
+        examination.wrong.push(format!("{unreadable} checkpoint(s): cannot be read; the journal has it all"));
+    }
+    checkpoints.sort_by_key(|checkpoint| checkpoint.sequence);
+    let bar = bar(journal.sequence(), "{wide_bar} {pos}/{len} batches  {eta} left");
+    let mut waiting = checkpoints.iter().peekable();
+    journal
+        .examine(|sequence, stored| {
+            bar.inc(1);
+            examination.take(sequence, stored);
+            while let Some(checkpoint) = waiting.next_if(|checkpoint| checkpoint.sequence <= sequence) {
+                examination.compare(checkpoint, &journal, waiting.peek().is_none());
+            }
+        })
+        .map_err(failed)?;
+    bar.finish_and_clear();
+    for problem in &examination.wrong {
+        println!("{problem}");
+    }
+    let batches = journal.sequence();
+    if examination.wrong.is_empty() {
+        println!("{file}: {batches} batches, {} checkpoints and all rows are sound", checkpoints.len());
+        println!("head {}", journal.head());
+        return Ok(());
+    }
+    let count = examination.wrong.len();
+    let noun = if count == 1 { "thing is" } else { "things are" };
+    Err(Failure::Failed(format!("{file}: {count} {noun} wrong in {batches} batches; restore it from a backup")))
+}
+
+impl Examination {
+    fn take(&mut self, sequence: u64, stored: Result<Stored, String>) {
+        let inputs = stored.and_then(|stored| Ok((decode_stored(&stored)?, stored)));
+        match inputs {
+            Ok((inputs, stored)) if !self.broken => {
+                let mut effects = Vec::new();
+                if let Some(last) = self.last.filter(|&last| last < stored.received) {
+                    self.engine.advance(last, &mut effects);
+                }
+                self.last = Some(stored.received);
+                let source = (&*stored.source, stored.key.as_deref());
+                apply_batch(&mut self.engine, stored.received, source, inputs, &mut effects, |_, _| {});
+            }
+            Ok(_) => {}
+            Err(problem) => {
+                self.broken = true;
+                self.wrong.push(format!("batch {sequence}: {problem}"));
+            }
+        }
+    }
+
+    /// Holds a checkpoint, and with the last one the rows that were written with it, against what the journal says.
+    fn compare(&mut self, checkpoint: &Checkpoint, journal: &Journal, with_rows: bool) {
+        let sequence = checkpoint.sequence;
+        if self.broken {
+            self.wrong.push(format!("checkpoint {sequence}: not compared, as the journal is damaged before it"));
+            return;
+        }
+        let restored = match Engine::restore(&checkpoint.snapshot) {
+            Ok(restored) => restored,
+            // It is made anew by the next start.
+            Err(BadSnapshot::OtherVersion) => return,
+            Err(error) => return self.wrong.push(format!("checkpoint {sequence}: {error}")),
+        };
+        self.engine.advance(restored.now().max(self.last.unwrap_or(Instant::MIN)), &mut Vec::new());
+        if self.engine.snapshot() != checkpoint.snapshot {
+            self.wrong.push(format!("checkpoint {sequence}: is not what the journal up to it amounts to"));
+        }
+        if with_rows {
+            let known = self.engine.folded_until().unwrap_or(Instant::MIN);
+            match store::differences(journal.file(), self.engine.incidents(), known) {
+                Ok(wrong) => self.wrong.extend(wrong),
+                Err(error) => self.wrong.push(format!("the rows of incidents: {error}")),
+            }
+        }
+    }
+}
