@@ -38,20 +38,23 @@ const OPERATORS: [&str; 8] =
 const ENGINEERS: [&str; 6] = ["sun.tao", "ma.chao", "zhu.hong", "hu.bin", "guo.ping", "he.yong"];
 
 impl Events {
-    /// Tells an outage and, unless it is over before anybody looks, the response to it.
-    pub(super) fn outage_with_response(&mut self, outage: &Outage) -> Option<Answer> {
+    /// Tells an outage and, unless it is over before anybody looks, the response to it. Returns its ticket, and who took it
+    /// on.
+    pub(super) fn outage_with_response(&mut self, outage: &Outage) -> (String, Option<Answer>) {
         // An alarm seldom says by itself what it comes from.
         let known = self.chance.percent(15);
-        let ticket = self.outage(outage, known);
-        let answer = self.answer(outage)?;
-        self.acknowledged(outage.service, &ticket, answer);
-        self.repair(outage, &ticket, answer);
-        Some(answer)
+        let ticket = self.outage(outage, known, None);
+        let answer = self.answer(outage);
+        if let Some(answer) = answer {
+            self.acknowledged(outage.service, &ticket, answer);
+            self.repair(outage, &ticket, answer);
+        }
+        (ticket, answer)
     }
 
-    /// Tells an outage that follows from another one. Who took that one on takes this one on with it.
-    pub(super) fn outage_with_answer(&mut self, outage: &Outage, answer: Option<Answer>) {
-        let ticket = self.outage(outage, false);
+    /// Tells an outage that follows from that of a ticket. Who took that one on takes this one on with it.
+    pub(super) fn outage_with_answer(&mut self, outage: &Outage, (root, answer): (&str, Option<Answer>)) {
+        let ticket = self.outage(outage, false, Some(root));
         if let Some(Answer { at, by }) = answer {
             let at = at.max(outage.from).plus(self.chance.span(Span::from_secs(1), Span::from_secs(20)));
             if at < outage.until {
@@ -61,8 +64,9 @@ impl Events {
     }
 
     /// Tells that an outage starts, with its cause where that is `known` by then, and that it ends, under one key.
-    /// Every outage is told by this function alone.
-    pub(super) fn outage(&mut self, outage: &Outage, known: bool) -> String {
+    /// Every outage is told by this function alone. What it follows from is told as well, as `root`, for whoever wants to
+    /// know how well that is found out; a daemon ignores it.
+    pub(super) fn outage(&mut self, outage: &Outage, known: bool, root: Option<&str>) -> String {
         let &Outage { service, from, until, users, degraded, trouble } = outage;
         let ticket = format!("TT-{:06}", self.next_ticket());
         let about = format!(r#""service":"{}","outage":"{ticket}""#, self.id(service));
@@ -71,8 +75,9 @@ impl Events {
         });
         let known = if known { cause(trouble) } else { String::new() };
         let start = format!(
-            r#""type":"outage.started",{about}{severity},"users":{users}{known},"detail":"{}""#,
-            trouble.symptom
+            r#""type":"outage.started",{about}{severity},"users":{users}{known},"detail":"{}","root":"{}""#,
+            trouble.symptom,
+            root.unwrap_or(&ticket)
         );
         let end = format!(r#""type":"outage.ended",{about}{},"detail":"{}""#, cause(trouble), trouble.finding);
         let (fails, returns) = match degraded {

@@ -32,8 +32,8 @@ impl Events {
         };
         let trouble = self.chance.pick(&TROUBLES);
         let aggregation = topology.cities[city].aggregation;
-        let answer = self.outage_with_response(&self.whole(aggregation, at, until, trouble));
-        self.sites_follow(city, at, until, trouble, answer);
+        let (root, answer) = self.outage_with_response(&self.whole(aggregation, at, until, trouble));
+        self.sites_follow(city, at, until, trouble, (&root, answer));
     }
 
     /// A core fails, and with it so many of its cities that `users` or more are cut off.
@@ -61,12 +61,12 @@ impl Events {
         let trouble = self.chance.pick(&TROUBLES);
         let mut outage = self.whole(province.core, at, until, trouble);
         outage.users = cut_off;
-        let answer = self.outage_with_response(&outage);
+        let (root, answer) = self.outage_with_response(&outage);
         for city in cities {
             let aggregation = topology.cities[city].aggregation;
             let followed = self.follows(aggregation, at, until, trouble);
-            self.outage_with_answer(&followed, answer);
-            self.sites_follow(city, followed.from, followed.until, trouble, answer);
+            self.outage_with_answer(&followed, (&root, answer));
+            self.sites_follow(city, followed.from, followed.until, trouble, (&root, answer));
         }
     }
 
@@ -76,11 +76,11 @@ impl Events {
         from: Instant,
         until: Instant,
         trouble: Trouble,
-        answer: Option<Answer>,
+        of: (&str, Option<Answer>),
     ) {
         for site in self.topology.cities[city].sites.clone() {
             let outage = self.follows(site, from, until, trouble);
-            self.outage_with_answer(&outage, answer);
+            self.outage_with_answer(&outage, of);
         }
     }
 

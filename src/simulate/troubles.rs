@@ -132,7 +132,7 @@ impl Events {
         } else {
             from.plus(share(length, self.chance.number(50, 95)))
         };
-        self.outage(&self.whole(site, begins, ends, work), true);
+        self.outage(&self.whole(site, begins, ends, work), true, None);
     }
 
     /// Tells the latency of the site whose turn it is, unless it is down: what is not there does not answer.
