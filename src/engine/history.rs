@@ -32,6 +32,8 @@ pub(super) struct History {
     overruns: Vec<(Instant, Instant)>,
     /// What operators reported, sorted by time.
     actions: Vec<ActionMark>,
+    /// How many of those name an incident.
+    named: u32,
     /// When it was down, as far as that has been put into clusters: sorted, apart from one another.
     pub(super) episodes: Vec<Episode>,
     /// The incidents that began with it, sorted; those merged or withdrawn among them.
@@ -263,6 +265,7 @@ impl History {
         if self.actions.get(place).is_some_and(|known| order(known) == order(&mark)) {
             return false;
         }
+        self.named += u32::from(matches!(mark.about, About::Incident(_)));
         self.actions.insert(place, mark);
         true
     }
@@ -272,7 +275,8 @@ impl History {
     pub(super) fn cluster_of(&self, about: &About, at: Instant) -> Option<u32> {
         let until = match about {
             About::Outage(key) => {
-                let outage = self.outages.iter().rev().find(|outage| outage.key == *key && outage.start <= at)?;
+                let begun = self.outages.partition_point(|outage| outage.start <= at);
+                let outage = self.outages[..begun].iter().rev().find(|outage| outage.key == *key)?;
                 let last = self.episodes_until(at.min(outage.end_or_max()));
                 return last.filter(|episode| episode.end_or_max() >= outage.start).map(|last| last.cluster);
             }
@@ -304,9 +308,12 @@ impl History {
         !self.actions.is_empty()
     }
 
-    /// All that was reported, in order of time.
-    pub(super) fn actions(&self) -> impl DoubleEndedIterator<Item = &ActionMark> {
-        self.actions.iter().filter(|mark| !mark.retracted)
+    /// What was reported from `from` on, in order of time. What names an incident may have been said before it began.
+    pub(super) fn actions(&self, from: Instant) -> impl Iterator<Item = &ActionMark> {
+        let first = self.actions.partition_point(|mark| mark.record.at < from);
+        let early = if self.named > 0 { &self.actions[..first] } else { &[] };
+        let early = early.iter().filter(|mark| matches!(mark.about, About::Incident(_)));
+        early.chain(&self.actions[first..]).filter(|mark| !mark.retracted)
     }
 
     /// The confirmations of a restoration from `from` on.
@@ -430,6 +437,8 @@ impl History {
         self.episodes.drain(..self.episodes.partition_point(|episode| episode.start < until));
         let reported = self.actions.partition_point(|mark| mark.record.at < until);
         gone.extend(self.actions.drain(..reported).map(|mark| mark.id));
+        let named = self.actions.iter().filter(|mark| matches!(mark.about, About::Incident(_))).count();
+        self.named = u32::try_from(named).unwrap_or(u32::MAX);
         gone
     }
 

@@ -415,7 +415,7 @@ impl Engine {
         let mut found: Vec<ActionRecord> = Vec::new();
         for &place in &cluster.acting {
             let Some(history) = self.registry.service(place).history.as_deref() else { continue };
-            for mark in history.actions().filter(|mark| mark.record.at <= now) {
+            for mark in history.actions(cluster.start).filter(|mark| mark.record.at <= now) {
                 let concerned = match &mark.about {
                     About::Incident(named) => {
                         named.parse().ok().and_then(|named| incidents.resolve(named)) == Some(id)

@@ -67,7 +67,7 @@ impl Engine {
         let Some(mut history) = self.take_history(place) else { return };
         let from = history.overrun(now).unwrap_or(now);
         let reports: Vec<_> =
-            history.actions().filter(|mark| mark.record.at == now).map(ActionMark::reported).collect();
+            history.actions(now).filter(|mark| mark.record.at == now).map(ActionMark::reported).collect();
         self.put_history(place, history);
         self.settle(place, from);
         for report in reports {
