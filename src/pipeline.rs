@@ -121,11 +121,6 @@ pub fn recover(
     let mut last: Option<(Instant, u64)> = None;
     journal.read_after(after, |stored| {
         let inputs = decode(&stored)?;
-        if let Some((received, sequence)) = last.filter(|&(received, _)| received < stored.received) {
-            engine.advance(received, &mut effects);
-            each(&effects, sequence);
-            effects.clear();
-        }
         last = Some((stored.received, stored.sequence));
         apply_batch(
             &mut engine,
@@ -135,6 +130,8 @@ pub fn recover(
             &mut effects,
             |_, _| {},
         );
+        each(&effects, stored.sequence);
+        effects.clear();
         Ok(())
     })?;
     if let Some((received, sequence)) = last {

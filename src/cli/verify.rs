@@ -90,9 +90,6 @@ impl Examination {
         match inputs {
             Ok((inputs, stored)) if !self.broken => {
                 let mut effects = Vec::new();
-                if let Some(last) = self.last.filter(|&last| last < stored.received) {
-                    self.engine.advance(last, &mut effects);
-                }
                 self.last = Some(stored.received);
                 let source = (&*stored.source, stored.key.as_deref());
                 apply_batch(&mut self.engine, stored.received, source, inputs, &mut effects, |_, _| {});

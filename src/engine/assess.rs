@@ -26,7 +26,7 @@ pub(super) fn assess(
     let peak = segments.iter().filter_map(|segment| segment.users).max();
     let mut at_peak = segments.iter().filter(|segment| segment.users == peak);
     let open = segments.last().filter(|segment| segment.end.is_none());
-    let detail = |(at, place)| registry.service(place).history.as_deref().and_then(|history| history.detail(at));
+    let detail = |(at, place)| registry.history(place).and_then(|history| history.detail(at));
     let suspected = impact.suspected(scene).map(|place| registry.name(place));
     let known = [before.suspected_cause.as_ref(), Some(&before.service)];
     let known = known.into_iter().flatten().find(|known| Some(known.as_str()) == suspected).cloned();
@@ -101,13 +101,12 @@ fn set_level(incident: &mut Incident, verdict: &levels::Verdict, cx: &Context<'_
             incident.first_level = change.level;
             change
         }
-        Some(last) if change.level > last.level => change,
-        Some(last) if change.level < last.level && by_somebody => change,
-        Some(last) if change.level < last.level => {
+        Some(last) if change.level == last.level => return,
+        Some(last) if change.level > last.level || by_somebody => change,
+        Some(_) => {
             let why = if cx.policy_changed { "the rules changed" } else { "corrected by a later fact" };
             LevelChange { at: cx.now, rule: format!("{} ({why})", change.rule), ..change }
         }
-        Some(_) => return,
     };
     incident.level = change.level;
     // What fires keeps its labels while the level lasts.

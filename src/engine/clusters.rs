@@ -50,8 +50,8 @@ pub(super) struct Clusters {
     pub(super) all: BTreeMap<u32, Cluster>,
     /// Those that suspect a service.
     pub(super) suspicious: BTreeSet<u32>,
-    /// Those that became part of others and are to be forgotten.
-    pub(super) merged: Vec<u32>,
+    /// Those that are no more, and whose limits are to be forgotten.
+    pub(super) gone: Vec<u32>,
     next: u32,
 }
 
@@ -109,22 +109,21 @@ impl<'a> Correlator<'a> {
         Self { registry, clusters, rules, touched, unsound, prolonged: None }
     }
 
-    fn episodes(&self, place: u32) -> &[Episode] {
-        self.registry.service(place).history.as_deref().map_or(&[], |history| &history.episodes)
+    /// Whether a service went down after `at`.
+    fn is_down_after(&self, place: u32, at: Instant) -> bool {
+        self.registry.episodes(place).last().is_some_and(|last| last.start > at)
     }
 
     /// The cluster of the episode of a service that began just then.
     fn cluster_of(&self, place: u32, start: Instant) -> Option<u32> {
-        let episodes = self.episodes(place);
+        let episodes = self.registry.episodes(place);
         let found = episodes.binary_search_by_key(&start, |episode| episode.start).ok()?;
         Some(episodes[found].cluster)
     }
 
     /// The cluster that a service was in last by `at`, if it is live then.
     fn live_at(&self, place: u32, at: Instant) -> Option<u32> {
-        let episodes = self.episodes(place);
-        let begun = episodes.partition_point(|episode| episode.start <= at);
-        let cluster = episodes[begun.checked_sub(1)?].cluster;
+        let cluster = self.registry.history(place)?.episode_by(at)?.cluster;
         self.is_live(cluster, at).then_some(cluster)
     }
 
@@ -175,13 +174,8 @@ impl<'a> Correlator<'a> {
         let cluster = joins.into_iter().reduce(|one, other| self.merge(one, other, start));
         let cluster = cluster.unwrap_or_else(|| self.clusters.open(start));
         self.add(cluster, place, start, end);
-        let from = start.minus(self.rules.window);
         let lineage = self.registry.lineage(place);
-        for &(ancestor, direct) in &lineage {
-            let near = lately.near.entry(ancestor).or_default();
-            near.forget(from);
-            near.insert(Entry { at: start, child: direct.then_some(place), via: place });
-        }
+        lately.enter(&lineage, place, start, self.rules);
         let mut cluster = self.gather(cluster, place, start, lately);
         for &(parent, _) in lineage.iter().filter(|(_, direct)| *direct) {
             cluster = self.suspect(cluster, parent, (place, start), lately);
@@ -195,11 +189,11 @@ impl<'a> Correlator<'a> {
 
     /// Whether anything that a service may be related to began after `at`.
     fn is_related_after(&self, place: u32, at: Instant, lately: &Lately) -> bool {
-        let later = |place: u32| self.episodes(place).last().is_some_and(|last| last.start > at);
         let below = |place: u32| lately.last_below(place).is_some_and(|last| last > at);
         let lineage = self.registry.lineage(place);
-        let above = |&(ancestor, direct): &(u32, bool)| later(ancestor) || direct && below(ancestor);
-        later(place) || below(place) || lineage.iter().any(above)
+        let above =
+            |&(ancestor, direct): &(u32, bool)| self.is_down_after(ancestor, at) || direct && below(ancestor);
+        self.is_down_after(place, at) || below(place) || lineage.iter().any(above)
     }
 
     /// What went down below a service shortly before it did joins it.
@@ -308,12 +302,11 @@ impl<'a> Correlator<'a> {
         }
         let size = |cluster: u32| self.clusters.all.get(&cluster).map_or(0, |known| known.services.len());
         let (keep, gone) = if size(one) >= size(other) { (one, other) } else { (other, one) };
-        let Some(gone_with) = self.clusters.all.remove(&gone) else { return keep };
-        self.clusters.merged.push(gone);
+        let Some(gone_with) = self.clusters.remove(gone) else { return keep };
         if self.unsound.remove(&gone) {
             self.unsound.insert(keep);
         }
-        if self.clusters.suspicious.remove(&gone) {
+        if !gone_with.suspects.is_empty() {
             self.clusters.suspicious.insert(keep);
         }
         for &place in gone_with.services.keys() {
@@ -361,7 +354,7 @@ impl<'a> Correlator<'a> {
         lately: &mut Lately,
     ) -> bool {
         let lineage = self.registry.lineage(place);
-        let known = |place: u32| !self.episodes(place).is_empty();
+        let known = |place: u32| !self.registry.episodes(place).is_empty();
         if known(place)
             || lately.last_below(place).is_some()
             || lineage.iter().any(|&(ancestor, _)| known(ancestor))
@@ -378,10 +371,7 @@ impl<'a> Correlator<'a> {
             return false;
         }
         self.add(cluster, place, start, end);
-        for (ancestor, direct) in lineage {
-            let entry = Entry { at: start, child: direct.then_some(place), via: place };
-            lately.near.entry(ancestor).or_default().insert(entry);
-        }
+        lately.enter(&lineage, place, start, self.rules);
         true
     }
 
@@ -415,21 +405,36 @@ impl<'a> Correlator<'a> {
     /// Whether all that an episode may be related to, and that is known, began no later than it.
     pub(super) fn is_in_order(&self, place: u32, start: Instant, lately: &Lately) -> bool {
         let until = start.plus(self.rules.window);
-        let later = |episodes: &[Episode]| episodes.last().is_some_and(|last| last.start > start);
         let lineage = self.registry.lineage(place);
         // A parent that it may make suspect counts among the children of its own parents.
         let suspects =
             lineage.iter().any(|&(parent, direct)| direct && lately.children(parent) + 1 >= self.rules.siblings);
-        !later(self.episodes(place))
+        !self.is_down_after(place, start)
             && lately.last_below(place).is_none_or(|last| last <= start)
             && lineage.iter().all(|&(ancestor, direct)| {
                 let counts = direct || suspects;
-                !(later(self.episodes(ancestor)) || counts && lately.any_after(ancestor, start, until))
+                !(self.is_down_after(ancestor, start) || counts && lately.any_after(ancestor, start, until))
             })
     }
 }
 
 impl Clusters {
+    /// Takes one out.
+    pub(super) fn remove(&mut self, number: u32) -> Option<Cluster> {
+        self.suspicious.remove(&number);
+        let cluster = self.all.remove(&number)?;
+        self.gone.push(number);
+        Some(cluster)
+    }
+
+    /// Those that were touched and are still there, in order of their starts.
+    pub(super) fn in_order(&self, touched: &Touched) -> Vec<u32> {
+        let start = |&number: &u32| Some((self.all.get(&number)?.start, number));
+        let mut order: Vec<(Instant, u32)> = touched.keys().filter_map(start).collect();
+        order.sort_unstable();
+        order.into_iter().map(|(_, number)| number).collect()
+    }
+
     fn open(&mut self, start: Instant) -> u32 {
         let number = self.next;
         self.next += 1;
@@ -443,12 +448,10 @@ impl Clusters {
 /// The first confirmation of a restoration at or after `from` by somebody at one of the cluster's services.
 pub(super) fn confirmed(registry: &Registry, number: u32, cluster: &Cluster, from: Instant) -> Option<Instant> {
     let at_service = |&place: &u32| {
-        let history = registry.service(place).history.as_deref()?;
-        history.confirmations(from).map(|mark| mark.record.at).filter(|&at| at >= from).find(|&at| {
-            // It is about what the service was in last by then.
-            let begun = history.episodes.partition_point(|episode| episode.start <= at);
-            begun.checked_sub(1).is_some_and(|last| history.episodes[last].cluster == number)
-        })
+        let history = registry.history(place)?;
+        // It is about what the service was in last by then.
+        let about = |&at: &Instant| history.episode_by(at).is_some_and(|episode| episode.cluster == number);
+        history.confirmations(from).map(|mark| mark.record.at).find(about)
     };
     cluster.acting.iter().filter_map(at_service).min()
 }

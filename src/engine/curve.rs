@@ -75,15 +75,13 @@ impl Curve {
         let mut running = Amount::default();
         let mut by_kind: BTreeMap<u32, i128> = BTreeMap::new();
         let several = self.kinds.len() > 1;
-        match self.segments.last().filter(|last| last.end.is_none()) {
-            Some(_) if several => {
+        if let Some(last) = self.segments.last().filter(|last| last.end.is_none()) {
+            running = last.amount();
+            if several {
                 for (&(_, kind), step) in self.steps.range(..(from, 0)) {
-                    running = running.plus(step.from, 1);
                     *by_kind.entry(kind).or_default() += step.from.users;
                 }
             }
-            Some(last) => running = last.amount(),
-            None => {}
         }
         let only = self.kinds.keys().next().copied().unwrap_or_default();
         let share = |amount: Amount, by_kind: &BTreeMap<u32, i128>| {
@@ -98,19 +96,16 @@ impl Curve {
             })
         };
         let mut steps = self.steps.range((from, 0)..).peekable();
-        while let Some((&(at, kind), &step)) = steps.next() {
-            let mut just = step.just;
+        while let Some(&(&(at, _), _)) = steps.peek() {
+            let mut just = Amount::default();
             let mut just_by_kind = BTreeMap::new();
-            running = running.plus(step.from, 1);
-            if several {
-                *by_kind.entry(kind).or_default() += step.from.users;
-                just_by_kind.insert(kind, step.just.users);
-            }
-            while let Some((&(_, kind), &step)) = steps.next_if(|&(&(next, _), _)| next == at) {
+            while let Some((&(_, kind), step)) = steps.next_if(|&(&(next, _), _)| next == at) {
                 running = running.plus(step.from, 1);
                 just = just.plus(step.just, 1);
-                *by_kind.entry(kind).or_default() += step.from.users;
-                just_by_kind.insert(kind, step.just.users);
+                if several {
+                    *by_kind.entry(kind).or_default() += step.from.users;
+                    just_by_kind.insert(kind, step.just.users);
+                }
             }
             if just.down > 0 {
                 let mut together = by_kind.clone();

@@ -36,7 +36,7 @@ pub(super) struct History {
     named: u32,
     /// When it was down, as far as that has been put into clusters: sorted, apart from one another.
     pub(super) episodes: Vec<Episode>,
-    /// The incidents that began with it, sorted; those merged or withdrawn among them.
+    /// The incidents that began with it, as they were opened; those merged or withdrawn among them.
     pub(super) incidents: Vec<IncidentId>,
     /// The alerts that fire about its error budget.
     pub(super) budget_alerts: Vec<Alert>,
@@ -277,15 +277,16 @@ impl History {
             About::Outage(key) => {
                 let begun = self.outages.partition_point(|outage| outage.start <= at);
                 let outage = self.outages[..begun].iter().rev().find(|outage| outage.key == *key)?;
-                let last = self.episodes_until(at.min(outage.end_or_max()));
+                let last = self.episode_by(at.min(outage.end_or_max()));
                 return last.filter(|episode| episode.end_or_max() >= outage.start).map(|last| last.cluster);
             }
             About::Service | About::Incident(_) => at,
         };
-        self.episodes_until(until).map(|episode| episode.cluster)
+        self.episode_by(until).map(|episode| episode.cluster)
     }
 
-    fn episodes_until(&self, until: Instant) -> Option<&Episode> {
+    /// The last episode that began by `until`.
+    pub(super) fn episode_by(&self, until: Instant) -> Option<&Episode> {
         let begun = self.episodes.partition_point(|episode| episode.start <= until);
         begun.checked_sub(1).map(|last| &self.episodes[last])
     }

@@ -13,7 +13,6 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use super::availability::{Stretch, Union};
 use super::clusters::Cluster;
 use super::curve::{Amount, Curve, Step, tally};
-use super::history::History;
 use super::levels::Segment;
 use super::marks::{Outage, Part};
 use super::policies::Terms;
@@ -86,17 +85,12 @@ pub(super) struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    fn history(&self, place: u32) -> Option<&History> {
-        self.registry.service(place).history.as_deref()
-    }
-
     /// When a service was down, as far as it is part of this.
     fn down(&self, place: u32) -> Vec<Stretch> {
         if !self.cluster.services.contains_key(&place) {
             return Vec::new();
         }
-        let episodes = self.history(place).map_or(&[][..], |history| &history.episodes);
-        let own = episodes.iter().filter(|episode| episode.cluster == self.number);
+        let own = self.registry.episodes(place).iter().filter(|episode| episode.cluster == self.number);
         own.map(|episode| Stretch { start: episode.start, end: episode.end }).collect()
     }
 
@@ -280,7 +274,7 @@ impl Impact {
 
 impl Share {
     fn of(scene: &Scene<'_>, place: u32, known: &mut BTreeMap<u32, Union>) -> Option<Self> {
-        let history = scene.history(place)?;
+        let history = scene.registry.history(place)?;
         let episodes = scene.down(place);
         let (first, last) = (episodes.first()?.start, episodes.last()?.end_or_max());
         let now = scene.now;

@@ -168,9 +168,8 @@ impl Incidents {
             let Some(cluster) = self.clusters.all.get_mut(number) else { continue };
             cluster.services.remove(&place);
             if cluster.services.is_empty()
-                && let Some(cluster) = self.clusters.all.remove(number)
+                && let Some(cluster) = self.clusters.remove(*number)
             {
-                self.clusters.suspicious.remove(number);
                 for id in cluster.records {
                     self.records.remove(&id);
                     self.naming.remove(&id);
@@ -213,7 +212,7 @@ impl Incidents {
             About::Incident(id) => return self.records.get(&self.resolve(id.parse().ok()?)?)?.cluster,
             about => about,
         };
-        registry.service(place).history.as_deref()?.cluster_of(named, reported.at)
+        registry.history(place)?.cluster_of(named, reported.at)
     }
 }
 
@@ -226,10 +225,9 @@ impl Engine {
 
     /// Has what a report may be about looked at once this instant is complete.
     pub(super) fn note(&mut self, place: u32, reported: Reported, taken_back: bool) {
-        if let Some(id) = match &reported.about {
-            About::Incident(id) => id.parse().ok(),
-            _ => None,
-        } {
+        if let About::Incident(id) = &reported.about
+            && let Ok(id) = id.parse()
+        {
             self.state.incidents.naming.entry(id).or_default().insert(place);
         }
         if reported.at > self.state.now {
@@ -261,7 +259,7 @@ impl Engine {
         let mut changed: Vec<u32> = pending.changed.keys().copied().collect();
         if pending.policy {
             changed = (0..index(ground.registry.len()))
-                .filter(|&place| ground.registry.service(place).history.is_some())
+                .filter(|&place| ground.registry.history(place).is_some())
                 .collect();
             for &place in &changed {
                 ground.compare(place, Instant::MIN, false, &mut work);
@@ -274,15 +272,13 @@ impl Engine {
             ground.cut_again(*place, reported.at, *taken_back, &mut work);
         }
         ground.regroup(&mut work);
-        let merged = std::mem::take(&mut clusters.merged);
-        for cluster in work.gone.iter().copied().chain(merged) {
+        for cluster in std::mem::take(&mut clusters.gone) {
             for timer in Timer::INCIDENT {
                 self.state.timers.set(Owner::Incident(cluster), timer, None);
             }
         }
         for place in changed {
-            let history = self.registry.service(place).history.as_deref();
-            let edge = history.and_then(|history| history.next_edge(now));
+            let edge = self.registry.history(place).and_then(|history| history.next_edge(now));
             self.state.timers.set(Owner::Service(place), Timer::Mark, edge);
         }
         let known = &self.state.incidents.clusters.all;
@@ -302,12 +298,7 @@ impl Engine {
                 touched.entry(number).or_default();
             }
         }
-        let mut order: Vec<(Instant, u32)> = touched
-            .keys()
-            .filter_map(|&number| Some((self.state.incidents.clusters.all.get(&number)?.start, number)))
-            .collect();
-        order.sort_unstable();
-        for (_, number) in order {
+        for number in self.state.incidents.clusters.in_order(&touched) {
             let places = touched.remove(&number).unwrap_or_default();
             self.judge(number, &places, pending.policy, effects);
         }
@@ -414,7 +405,7 @@ impl Engine {
         let Some(cluster) = incidents.clusters.all.get(&number) else { return Vec::new() };
         let mut found: Vec<ActionRecord> = Vec::new();
         for &place in &cluster.acting {
-            let Some(history) = self.registry.service(place).history.as_deref() else { continue };
+            let Some(history) = self.registry.history(place) else { continue };
             for mark in history.actions(cluster.start).filter(|mark| mark.record.at <= now) {
                 let concerned = match &mark.about {
                     About::Incident(named) => {
@@ -438,7 +429,7 @@ impl Engine {
         let is = tracked.acknowledgement();
         let was = std::mem::replace(&mut tracked.acknowledged, is);
         let place = tracked.place;
-        let history = self.registry.service(place).history.as_deref();
+        let history = self.registry.history(place);
         // What is folded is in the sums of its day.
         if was == is || history.is_none_or(|history| !history.incidents.contains(&id)) {
             return;

@@ -85,6 +85,15 @@ impl Lately {
         self.near.get(&place).map_or(0, |near| near.children.len() as u64)
     }
 
+    /// Takes in an episode of a service of that lineage, and lets go of what is too long before it.
+    pub(super) fn enter(&mut self, lineage: &[(u32, bool)], via: u32, at: Instant, rules: Correlation) {
+        for &(ancestor, direct) in lineage {
+            let near = self.near.entry(ancestor).or_default();
+            near.forget(at.minus(rules.window));
+            near.insert(Entry { at, child: direct.then_some(via), via });
+        }
+    }
+
     /// Lets go of an episode of a service of that lineage, and of what it made suspect.
     pub(super) fn remove(&mut self, lineage: &[(u32, bool)], via: u32, at: Instant) {
         for (ancestor, _) in lineage {

@@ -175,16 +175,17 @@ impl Engine {
     fn pass(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let mut met = false;
         loop {
-            let due = self.state.timers.first().filter(|&(deadline, ..)| deadline <= now);
-            let next = due.map_or(now, |(deadline, ..)| deadline);
+            let first = self.state.timers.first();
+            let next = first.map_or(now, |(deadline, ..)| deadline.min(now));
             if next > self.state.now {
-                self.conclude(effects);
-                // What was concluded may fall due earlier.
-                let due = self.state.timers.first().map_or(next, |(deadline, ..)| deadline.min(next));
-                self.state.now = due.max(self.state.now);
-                continue;
+                if self.state.incidents.is_pending() {
+                    // What is concluded may fall due earlier.
+                    self.conclude(effects);
+                    continue;
+                }
+                self.state.now = next;
             }
-            let Some((_, owner, timer)) = due else { break };
+            let Some((_, owner, timer)) = first.filter(|&(deadline, ..)| deadline <= now) else { break };
             met = true;
             self.meet(owner, timer, effects);
         }

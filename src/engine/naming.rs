@@ -13,7 +13,6 @@ use crate::model::event::Cause;
 use crate::model::incident::{Incident, IncidentId, Status};
 use crate::model::level::Level;
 use crate::model::service::ServiceName;
-use crate::model::time::Instant;
 
 impl Engine {
     /// Gives every cluster its record: of those that had any of its episodes before, the oldest. What is left over of
@@ -24,24 +23,16 @@ impl Engine {
         mut work: Regrouping,
         effects: &mut Vec<Effect>,
     ) -> Vec<IncidentId> {
-        let clusters = &self.state.incidents.clusters.all;
-        let mut order: Vec<(Instant, u32)> =
-            touched.keys().filter_map(|&number| Some((clusters.get(&number)?.start, number))).collect();
-        order.sort_unstable();
         let mut into: BTreeMap<IncidentId, IncidentId> = BTreeMap::new();
-        for (_, number) in order {
+        for number in self.state.incidents.clusters.in_order(touched) {
             let candidates = self.candidates(number, &work);
-            let own = self
-                .state
-                .incidents
-                .clusters
-                .all
-                .get(&number)
-                .map_or(Vec::new(), |cluster| cluster.records.clone());
+            let cluster = self.state.incidents.clusters.all.get(&number);
+            let own = cluster.map_or(Vec::new(), |cluster| cluster.records.clone());
             // One stays with the service that it began with.
             let began = |id: &IncidentId| self.state.incidents.records.get(id).map(|tracked| tracked.place);
-            let began_here =
-                |id: &IncidentId| began(id).is_some_and(|place| self.was_in(place, *id, number, &work));
+            let began_here = |id: &IncidentId| {
+                began(id).is_some_and(|place| self.were_whose(place, number, &work).any(|former| former == *id))
+            };
             let free = |id: &&IncidentId| own.contains(*id) || work.freed.contains(*id) && began_here(id);
             let record = match candidates.iter().find(free) {
                 Some(&record) => record,
@@ -73,13 +64,14 @@ impl Engine {
         withdrawn
     }
 
-    /// Whether a cluster has an episode of a service that a record had before.
-    fn was_in(&self, place: u32, id: IncidentId, number: u32, work: &Regrouping) -> bool {
-        let episodes = self.registry.service(place).history.as_deref().map_or(&[][..], |history| &history.episodes);
-        let mut own = episodes.iter().filter(|episode| episode.cluster == number);
-        own.any(|episode| {
-            let mut former = work.former.get(&place).into_iter().flatten().filter(|former| former.2 == id);
-            former.any(|(start, end, _)| *start <= episode.end_or_max() && *end >= episode.start)
+    /// The records that had any of a service's episodes before which are in a cluster now.
+    fn were_whose(&self, place: u32, number: u32, work: &Regrouping) -> impl Iterator<Item = IncidentId> {
+        let own = self.registry.episodes(place).iter().filter(move |episode| episode.cluster == number);
+        let former = work.former.get(&place).map_or(&[][..], |former| former);
+        own.flat_map(move |episode| {
+            let touches =
+                former.iter().filter(|(start, end, _)| *start <= episode.end_or_max() && *end >= episode.start);
+            touches.map(|&(_, _, id)| id)
         })
     }
 
@@ -87,17 +79,8 @@ impl Engine {
     fn candidates(&self, number: u32, work: &Regrouping) -> Vec<IncidentId> {
         let Some(cluster) = self.state.incidents.clusters.all.get(&number) else { return Vec::new() };
         let mut found: BTreeSet<IncidentId> = cluster.records.iter().copied().collect();
-        for (place, former) in &work.former {
-            if !cluster.services.contains_key(place) {
-                continue;
-            }
-            let episodes =
-                self.registry.service(*place).history.as_deref().map_or(&[][..], |history| &history.episodes);
-            for episode in episodes.iter().filter(|episode| episode.cluster == number) {
-                let touches =
-                    former.iter().filter(|(start, end, _)| *start <= episode.end_or_max() && *end >= episode.start);
-                found.extend(touches.map(|&(_, _, id)| id));
-            }
+        for &place in work.former.keys().filter(|place| cluster.services.contains_key(place)) {
+            found.extend(self.were_whose(place, number, work));
         }
         let records = &self.state.incidents.records;
         let mut found: Vec<IncidentId> = found.into_iter().filter(|id| records.contains_key(id)).collect();
@@ -109,18 +92,15 @@ impl Engine {
     fn open(&mut self, number: u32) -> IncidentId {
         let Some(cluster) = self.state.incidents.clusters.all.get(&number) else { return IncidentId(0) };
         let begins = |place: &u32| {
-            let history = self.registry.service(*place).history.as_deref();
-            history.is_some_and(|history| {
-                let first = history.episodes.iter().find(|episode| episode.cluster == number);
-                first.is_some_and(|episode| episode.start == cluster.start)
-            })
+            let first = self.registry.episodes(*place).iter().find(|episode| episode.cluster == number);
+            first.is_some_and(|episode| episode.start == cluster.start)
         };
         // Of several that began at once the one furthest up.
         let first = cluster.services.keys().copied().filter(begins);
         let first = first.min_by_key(|&place| (self.registry.lineage(place).len(), self.registry.name(place)));
         let place = first.unwrap_or_default();
         let service = ServiceName::known(self.registry.name(place));
-        let key = self.registry.service(place).history.as_deref().and_then(|history| history.key_of(cluster.start));
+        let key = self.registry.history(place).and_then(|history| history.key_of(cluster.start));
         let name = format!("{service}\n{}\n{}", key.unwrap_or(""), cluster.start.as_micros());
         let mut id = IncidentId(xxh3_64(name.as_bytes()));
         let records = &mut self.state.incidents.records;

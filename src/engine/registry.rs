@@ -11,7 +11,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::history::History;
+use super::history::{Episode, History};
 use super::measuring::Samples;
 use crate::model::service::{ServiceFacts, ServiceName};
 use crate::model::time::Instant;
@@ -344,6 +344,16 @@ impl Registry {
     }
 
     /// What is kept of a service that had an outage.
+    pub(super) fn history(&self, place: u32) -> Option<&History> {
+        self.service(place).history.as_deref()
+    }
+
+    /// When a service was down, as far as that has been put into clusters.
+    pub(super) fn episodes(&self, place: u32) -> &[Episode] {
+        self.history(place).map_or(&[], |history| &history.episodes)
+    }
+
+    /// The same, to be changed.
     pub(super) fn history_mut(&mut self, place: u32) -> Option<&mut History> {
         self.kept.services[place as usize].history.as_deref_mut()
     }

@@ -25,8 +25,6 @@ pub(super) struct Regrouping {
     fresh: BTreeMap<(Instant, u32), Option<Instant>>,
     /// Clusters that do not hold any more as they are.
     unsound: BTreeSet<u32>,
-    /// Clusters that were dissolved.
-    pub(super) gone: Vec<u32>,
     /// Whose episodes were whose.
     pub(super) former: Former,
     /// Records whose clusters were dissolved.
@@ -93,7 +91,7 @@ impl Ground<'_> {
 
     /// A confirmation of a restoration came or went that is of `at`: what it cuts apart may be otherwise.
     pub(super) fn cut_again(&mut self, place: u32, at: Instant, taken_back: bool, work: &mut Regrouping) {
-        let Some(history) = self.registry.service(place).history.as_deref() else { return };
+        let Some(history) = self.registry.history(place) else { return };
         let begun = history.episodes.partition_point(|episode| episode.start <= at);
         let near = &history.episodes[begun.saturating_sub(1)..history.episodes.len().min(begun + 1)];
         for episode in near {
@@ -169,12 +167,8 @@ impl Ground<'_> {
                 self.lately.remove(&lineage, place, episode.start);
             }
         }
-        self.clusters.suspicious.remove(&number);
         self.touched.remove(&number);
-        if let Some(cluster) = self.clusters.all.remove(&number) {
-            work.gone.push(number);
-            work.freed.extend(cluster.records);
-        }
+        work.freed.extend(self.clusters.remove(number).into_iter().flat_map(|cluster| cluster.records));
     }
 
     /// Finds the clusters that hold anything that any of the episodes may be related to.
@@ -190,7 +184,7 @@ impl Ground<'_> {
         let reach = Span::from_micros(reopen.as_micros().max(window.as_micros()));
         let (from, until) = (from.minus(reach), until.max(from).plus(window));
         let mut near = |place: u32, wanted: &dyn Fn(&Episode) -> bool| {
-            let Some(history) = self.registry.service(place).history.as_deref() else { return };
+            let Some(history) = self.registry.history(place) else { return };
             let begun = history.episodes.partition_point(|episode| episode.start <= until);
             // What a service was in later lived on for longer.
             let lives = |episode: &&Episode| {

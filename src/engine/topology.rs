@@ -10,29 +10,21 @@ pub(super) const DEPTH_MAX: usize = 32;
 impl Registry {
     /// What it depends on without an alternative, and what that depends on, and so on. Each once, itself not.
     pub(super) fn ancestors(&self, place: u32) -> Vec<u32> {
-        let mut found: Vec<u32> = Vec::new();
-        let mut next = place;
-        let mut done = 0;
-        loop {
-            for parent in self.parents_of(next).filter(|names| names.len() == 1).map(|names| names[0]) {
-                if parent != place && !found.contains(&parent) {
-                    found.push(parent);
-                }
-            }
-            let Some(&parent) = found.get(done) else { return found };
-            next = parent;
-            done += 1;
-        }
+        self.up(place, |names| names.len() == 1).into_iter().map(|(ancestor, _)| ancestor).collect()
     }
 
     /// What it depends on, be it one of several alternatives, and what that depends on, and so on, each once; and whether
     /// it depends on it directly.
     pub(super) fn lineage(&self, place: u32) -> Vec<(u32, bool)> {
+        self.up(place, |_| true)
+    }
+
+    fn up(&self, place: u32, by: impl Fn(&[u32]) -> bool) -> Vec<(u32, bool)> {
         let mut found: Vec<(u32, bool)> = Vec::new();
         let mut next = place;
         let mut done = 0;
         loop {
-            for &parent in self.parents_of(next).flatten() {
+            for &parent in self.parents_of(next).filter(|names| by(names)).flatten() {
                 if parent != place && found.iter().all(|&(known, _)| known != parent) {
                     found.push((parent, next == place));
                 }
@@ -55,33 +47,24 @@ impl Registry {
         of(place) || self.lineage(place).iter().any(|&(ancestor, _)| of(ancestor))
     }
 
-    /// What depends on it, directly or not, be it as one of several alternatives.
+    /// Itself and what depends on it, directly or not, be it as one of several alternatives.
     pub(super) fn below(&self, place: u32) -> Vec<u32> {
-        let mut found = Vec::new();
-        let mut known = HashSet::from([place]);
-        let mut next = place;
-        let mut done = 0;
-        loop {
-            found.extend(self.children(next).iter().copied().filter(|&child| known.insert(child)));
-            let Some(&child) = found.get(done) else { return found };
-            next = child;
-            done += 1;
-        }
+        self.down(place, |_, _| true)
     }
 
     /// Itself and what depends on it, directly or not, without an alternative.
     pub(super) fn with_descendants(&self, place: u32) -> Vec<u32> {
+        self.down(place, |child, parent| self.parents_of(child).any(|names| *names == [parent]))
+    }
+
+    fn down(&self, place: u32, by: impl Fn(u32, u32) -> bool) -> Vec<u32> {
         let mut found = vec![place];
         let mut known = HashSet::from([place]);
         let mut done = 0;
         while let Some(&parent) = found.get(done) {
             done += 1;
-            for &child in self.children(parent) {
-                let alone = self.parents_of(child).any(|names| *names == [parent]);
-                if alone && known.insert(child) {
-                    found.push(child);
-                }
-            }
+            let children = self.children(parent).iter().copied();
+            found.extend(children.filter(|&child| by(child, parent) && known.insert(child)));
         }
         found
     }

@@ -17,6 +17,9 @@ const LAYOUT: i64 = 2;
 /// Checkpoints kept: the last, and one before it in case the last is damaged.
 const CHECKPOINTS_KEPT: u64 = 2;
 
+/// Batches as [`read_batch`] reads them.
+const BATCHES: &str = "SELECT sequence, received, kind, source, key, events, payload, checksum, chain FROM batches";
+
 /// What is in the log stays as it is.
 const APPEND_ONLY: &str = "
 CREATE TRIGGER IF NOT EXISTS batches_stay BEFORE UPDATE ON batches BEGIN
@@ -257,10 +260,7 @@ impl Journal {
         let mut before = self.link_of(after)?;
         let mut select = self
             .connection
-            .prepare(
-                "SELECT sequence, received, kind, source, key, events, payload, checksum, chain FROM batches
-                 WHERE sequence > ?1 ORDER BY sequence",
-            )
+            .prepare(&format!("{BATCHES} WHERE sequence > ?1 ORDER BY sequence"))
             .map_err(|error| self.failed(error))?;
         let mut rows = select.query([signed(after)]).map_err(|error| self.failed(error))?;
         loop {
@@ -286,10 +286,7 @@ impl Journal {
         let mut before = Some(chain::BEGINNING);
         let mut select = self
             .connection
-            .prepare(
-                "SELECT sequence, received, kind, source, key, events, payload, checksum, chain FROM batches
-                 WHERE sequence = ?1",
-            )
+            .prepare(&format!("{BATCHES} WHERE sequence = ?1"))
             .map_err(|error| self.failed(error))?;
         for sequence in 1..=self.sequence {
             let mut rows = select.query([signed(sequence)]).map_err(|error| self.failed(error))?;
