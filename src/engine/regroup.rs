@@ -95,8 +95,10 @@ impl Ground<'_> {
         let begun = history.episodes.partition_point(|episode| episode.start <= at);
         let near = &history.episodes[begun.saturating_sub(1)..history.episodes.len().min(begun + 1)];
         for episode in near {
-            let cluster = self.clusters.all.get(&episode.cluster);
-            if taken_back || cluster.is_some_and(|cluster| cluster.start <= at && cluster.goes_on_after(at)) {
+            let Some(cluster) = self.clusters.all.get_mut(&episode.cluster) else { continue };
+            // What comes back at the same instant must see it.
+            cluster.acting.insert(place);
+            if taken_back || cluster.start <= at && cluster.goes_on_after(at) {
                 work.unsound.insert(episode.cluster);
             }
         }

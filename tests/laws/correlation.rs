@@ -72,6 +72,14 @@ pub(crate) fn storms() -> impl Strategy<Value = (Vec<Told>, Vec<usize>, Vec<bool
     })
 }
 
+/// One that is seldom drawn: a confirmation and the end that it confirms at one instant, what came back known before.
+pub(crate) fn confirmed_with_the_end() -> (Vec<Told>, Vec<usize>, Vec<bool>) {
+    let down = |from, until| Told::Down { service: 10, from, until: Some(until), retracted: false };
+    let all = vec![Told::Confirmed { service: 10, at: 1226 }, down(1200, 1200), down(1430, 1840)];
+    let order = vec![7, 6, 3, 0, 4];
+    (all, order, vec![false, false, false, false, true])
+}
+
 fn users(service: usize) -> i128 {
     1 << service
 }
