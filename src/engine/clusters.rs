@@ -380,7 +380,8 @@ impl<'a> Correlator<'a> {
     fn whole(&self, parent: u32, at: Instant, lately: &Lately) -> Option<u32> {
         let near = lately.near.get(&parent).filter(|near| near.whole)?;
         let (first, last) = (near.entries.front()?, near.entries.back()?);
-        let within = at.max(last.at).since(at.min(first.at)) <= self.rules.window;
+        let within = at.max(last.at).since(at.min(first.at)) <= self.rules.window
+            && near.is_known_from(at.minus(self.rules.window));
         let enough = near.children.len() as u64 >= self.rules.siblings;
         near.entries
             .iter()
@@ -394,26 +395,24 @@ impl<'a> Correlator<'a> {
     fn is_settled(&self, place: u32, at: Instant, cluster: u32, lately: &Lately, depth: usize) -> bool {
         depth < DEPTH_MAX
             && self.registry.parents_of(place).flatten().all(|&parent| {
-                if lately.children(parent) + 1 < self.rules.siblings {
-                    return true;
-                }
-                self.whole(parent, at, lately) == Some(cluster)
-                    && self.is_settled(parent, at, cluster, lately, depth + 1)
+                lately.is_one_too_few(parent, at, self.rules)
+                    || self.whole(parent, at, lately) == Some(cluster)
+                        && self.is_settled(parent, at, cluster, lately, depth + 1)
             })
     }
 
     /// Whether all that an episode may be related to, and that is known, began no later than it.
     pub(super) fn is_in_order(&self, place: u32, start: Instant, lately: &Lately) -> bool {
-        let until = start.plus(self.rules.window);
         let lineage = self.registry.lineage(place);
         // A parent that it may make suspect counts among the children of its own parents.
         let suspects =
-            lineage.iter().any(|&(parent, direct)| direct && lately.children(parent) + 1 >= self.rules.siblings);
+            lineage.iter().any(|&(parent, direct)| direct && !lately.is_one_too_few(parent, start, self.rules));
         !self.is_down_after(place, start)
             && lately.last_below(place).is_none_or(|last| last <= start)
             && lineage.iter().all(|&(ancestor, direct)| {
                 let counts = direct || suspects;
-                !(self.is_down_after(ancestor, start) || counts && lately.any_after(ancestor, start, until))
+                !(self.is_down_after(ancestor, start)
+                    || counts && lately.any_after(ancestor, start, self.rules.window))
             })
     }
 }

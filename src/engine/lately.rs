@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::model::policy::Correlation;
-use crate::model::time::Instant;
+use crate::model::time::{Instant, Span};
 
 /// What happened below a service lately.
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
@@ -15,6 +15,8 @@ pub(super) struct Near {
     pub(super) children: BTreeMap<u32, u32>,
     /// When the last episode below it began.
     last: Instant,
+    /// When the last one of those began that were let go of.
+    forgotten: Option<Instant>,
     /// All its children among them are one cluster.
     pub(super) whole: bool,
 }
@@ -58,10 +60,16 @@ impl Near {
     /// Lets go of what began before `from`.
     pub(super) fn forget(&mut self, from: Instant) {
         while let Some(entry) = self.entries.front().filter(|entry| entry.at < from) {
-            let child = entry.child;
+            let Entry { at, child, .. } = *entry;
             self.entries.pop_front();
+            self.forgotten = self.forgotten.max(Some(at));
             child.into_iter().for_each(|child| self.discount(child));
         }
+    }
+
+    /// Whether nothing was let go of that began after `from`.
+    pub(super) fn is_known_from(&self, from: Instant) -> bool {
+        self.forgotten < Some(from)
     }
 
     fn discount(&mut self, child: u32) {
@@ -80,9 +88,11 @@ impl Lately {
         self.near.get(&place).map(|near| near.last)
     }
 
-    /// How many of a service's children went down lately.
-    pub(super) fn children(&self, place: u32) -> u64 {
-        self.near.get(&place).map_or(0, |near| near.children.len() as u64)
+    /// Whether one more of a service's children that goes down at `at` is not yet enough of them.
+    pub(super) fn is_one_too_few(&self, place: u32, at: Instant, rules: Correlation) -> bool {
+        self.near.get(&place).is_none_or(|near| {
+            near.is_known_from(at.minus(rules.window)) && near.children.len() as u64 + 1 < rules.siblings
+        })
     }
 
     /// Takes in an episode of a service of that lineage, and lets go of what is too long before it.
@@ -110,12 +120,13 @@ impl Lately {
         }
     }
 
-    /// Whether something below a service began in `(after, until]`; also if that is not known any more.
-    pub(super) fn any_after(&self, place: u32, after: Instant, until: Instant) -> bool {
+    /// Whether something below a service began within a window after `at`; also if what began within one before `at`
+    /// is not known any more.
+    pub(super) fn any_after(&self, place: u32, at: Instant, window: Span) -> bool {
         self.near.get(&place).is_some_and(|near| {
-            let later = near.entries.partition_point(|entry| entry.at <= after);
-            let known = near.entries.front().is_some_and(|first| first.at <= after);
-            near.last > after && (!known || near.entries.get(later).is_some_and(|entry| entry.at <= until))
+            let later = near.entries.partition_point(|entry| entry.at <= at);
+            let within = near.entries.get(later).is_some_and(|entry| entry.at <= at.plus(window));
+            near.last > at && (within || !near.is_known_from(at.minus(window)))
         })
     }
 
@@ -129,6 +140,7 @@ impl Lately {
                 near.insert(entry);
             }
             near.last = near.last.max(more.last);
+            near.forgotten = near.forgotten.max(more.forgotten);
             // All of them are one cluster if those of the other account are, and there are no others.
             near.whole = more.whole && near.entries.len() == count;
             let from = near.last.minus(rules.window);

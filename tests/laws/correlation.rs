@@ -72,12 +72,25 @@ pub(crate) fn storms() -> impl Strategy<Value = (Vec<Told>, Vec<usize>, Vec<bool
     })
 }
 
-/// One that is seldom drawn: a confirmation and the end that it confirms at one instant, what came back known before.
-pub(crate) fn confirmed_with_the_end() -> (Vec<Told>, Vec<usize>, Vec<bool>) {
-    let down = |from, until| Told::Down { service: 10, from, until: Some(until), retracted: false };
-    let all = vec![Told::Confirmed { service: 10, at: 1226 }, down(1200, 1200), down(1430, 1840)];
-    let order = vec![7, 6, 3, 0, 4];
-    (all, order, vec![false, false, false, false, true])
+/// Those that are seldom drawn.
+pub(crate) fn rare() -> [(Vec<Told>, Vec<usize>, Vec<bool>); 2] {
+    let down = |service, from, until| Told::Down { service, from, until, retracted: false };
+    // A confirmation and the end that it confirms are heard of at one instant, what came back is known before.
+    let confirmed =
+        vec![Told::Confirmed { service: 10, at: 1226 }, down(10, 1200, Some(1200)), down(10, 1430, Some(1840))];
+    // Two of three siblings are known, then something much later, then something long before that goes on, and only
+    // then the third sibling.
+    let siblings = vec![
+        down(5, 3669, None),
+        down(1, 5886, Some(5886)),
+        down(0, 3570, Some(3570)),
+        down(1, 3450, Some(4699)),
+        down(6, 2623, Some(3523)),
+    ];
+    [
+        (confirmed, vec![7, 6, 3, 0, 4], vec![false, false, false, false, true]),
+        (siblings, vec![3, 4, 6, 7, 9, 10, 12, 0, 13], vec![false; 9]),
+    ]
 }
 
 fn users(service: usize) -> i128 {

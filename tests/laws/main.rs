@@ -621,13 +621,12 @@ fn burn_rate_alerts_are_what_the_figures_call_for() {
     assert!(found.is_ok(), "{found:?}");
 }
 
-/// A restoration is confirmed, and what came back after that is known already, when it is heard of at one instant that
-/// the end came before: they are two incidents.
+/// Worlds of outages that the law above seldom draws.
 #[test]
-fn a_confirmation_that_is_heard_of_with_the_end_parts_them() {
-    let (all, order, together) = correlation::confirmed_with_the_end();
-    assert_eq!(correlation::expected(&all).len(), 2);
-    assert_eq!(correlation::found(&all, &order, &together), correlation::expected(&all));
+fn incidents_are_what_hangs_together_also_when() {
+    for (all, order, together) in correlation::rare() {
+        assert_eq!(correlation::found(&all, &order, &together), correlation::expected(&all), "{all:?}");
+    }
 }
 
 /// Worlds in which a look at a budget is easily missed, as what spends it is known before it begins.
