@@ -8,7 +8,7 @@ use super::send::bar;
 use super::{Failure, settings};
 use crate::daemon::decode_stored;
 use crate::engine::{BadSnapshot, Engine};
-use crate::journal::{Checkpoint, Journal, Stored, open_reader};
+use crate::journal::{Checkpoint, Journal, Stored, integrity, open_reader};
 use crate::model::time::Instant;
 use crate::pipeline::apply_batch;
 use crate::store;
@@ -46,29 +46,46 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => settings(arguments.config.as_ref(), None)?.storage.path,
     };
     let failed = |error: crate::journal::JournalError| Failure::Failed(error.to_string());
-    let journal = open_reader(&folder).map_err(failed)?;
+    let page = |line: String| format!("the file: {line}");
+    let structure = match integrity(&folder) {
+        Ok(wrong) => wrong,
+        Err(error) => vec![error.to_string()],
+    };
+    let structure: Vec<String> = structure.into_iter().map(page).collect();
+    let journal = open_reader(&folder).inspect_err(|_| structure.iter().for_each(|line| println!("{line}")));
+    let journal = journal.map_err(failed)?;
     let file = journal.file().display().to_string();
-    let mut examination = Examination::default();
-    examination
-        .wrong
-        .extend(journal.integrity().map_err(failed)?.into_iter().map(|line| format!("the file: {line}")));
-    let mut checkpoints = journal.checkpoints().map_err(failed)?;
-    let unreadable = journal.checkpoint_count().map_err(failed)?.saturating_sub(checkpoints.len() as u64);
-    if unreadable > 0 {
-        examination.wrong.push(format!("{unreadable} checkpoint(s): cannot be read; the journal has it all"));
+    let mut examination = Examination { wrong: structure, ..Examination::default() };
+    let mut checkpoints = match journal.checkpoints() {
+        Ok(checkpoints) => checkpoints,
+        Err(error) => {
+            examination.wrong.push(format!("checkpoints: cannot be read: {error}; the journal has it all"));
+            Vec::new()
+        }
+    };
+    match journal.checkpoint_count() {
+        Ok(count) if count > checkpoints.len() as u64 => {
+            let unreadable = count - checkpoints.len() as u64;
+            examination.wrong.push(format!("{unreadable} checkpoint(s): cannot be read; the journal has it all"));
+        }
+        Ok(_) => {}
+        Err(error) => examination.wrong.push(format!("checkpoints: cannot be counted: {error}")),
     }
     checkpoints.sort_by_key(|checkpoint| checkpoint.sequence);
     let bar = bar(journal.sequence(), "{wide_bar} {pos}/{len} batches  {eta} left");
     let mut waiting = checkpoints.iter().peekable();
-    journal
-        .examine(|sequence, stored| {
-            bar.inc(1);
-            examination.take(sequence, stored);
-            while let Some(checkpoint) = waiting.next_if(|checkpoint| checkpoint.sequence <= sequence) {
-                examination.compare(checkpoint, &journal, waiting.peek().is_none());
-            }
-        })
-        .map_err(failed)?;
+    let mut read = 0;
+    let examined = journal.examine(|sequence, stored| {
+        bar.inc(1);
+        read = sequence;
+        examination.take(sequence, stored);
+        while let Some(checkpoint) = waiting.next_if(|checkpoint| checkpoint.sequence <= sequence) {
+            examination.compare(checkpoint, &journal, waiting.peek().is_none());
+        }
+    });
+    if let Err(error) = examined {
+        examination.wrong.push(format!("batch {}: cannot be read, and none after it: {error}", read + 1));
+    }
     bar.finish_and_clear();
     for problem in &examination.wrong {
         println!("{problem}");

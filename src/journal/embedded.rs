@@ -305,19 +305,6 @@ impl Journal {
         Ok(())
     }
 
-    /// What the database itself finds wrong with the file; nothing when it is sound.
-    ///
-    /// # Errors
-    /// When it cannot look.
-    pub fn integrity(&self) -> Result<Vec<String>, JournalError> {
-        let read = || -> rusqlite::Result<Vec<String>> {
-            let mut select = self.connection.prepare("PRAGMA integrity_check")?;
-            let found: rusqlite::Result<Vec<String>> = select.query_map([], |row| row.get(0))?.collect();
-            Ok(found?.into_iter().filter(|line| line != "ok").collect())
-        };
-        read().map_err(|error| self.failed(error))
-    }
-
     /// How many checkpoints there are, be they readable or not.
     ///
     /// # Errors
@@ -405,6 +392,22 @@ pub fn open_reader(folder: &Path) -> Result<Journal, JournalError> {
         return Err(JournalError::Layout { file: file.display().to_string(), found: layout, known: LAYOUT });
     }
     Journal::over(connection, file.clone(), None)
+}
+
+/// What is wrong with the structure of the database file itself: of which page, as the database says it.
+///
+/// # Errors
+/// When the file cannot be read as a database at all.
+pub fn integrity(folder: &Path) -> Result<Vec<String>, JournalError> {
+    let file = folder.join(FILE);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let read = || -> rusqlite::Result<Vec<String>> {
+        let connection = Connection::open_with_flags(&file, flags)?;
+        let mut select = connection.prepare("PRAGMA integrity_check")?;
+        let found: rusqlite::Result<Vec<String>> = select.query_map([], |row| row.get(0))?.collect();
+        Ok(found?.into_iter().filter(|line| line != "ok").collect())
+    };
+    read().map_err(|error| JournalError::Database { file: file.display().to_string(), error })
 }
 
 /// Takes the folder for one writer.

@@ -11,7 +11,7 @@ mod embedded;
 
 use rusqlite::Transaction;
 
-pub use embedded::{Journal, open_reader};
+pub use embedded::{Journal, integrity, open_reader};
 
 use crate::model::effect::Effect;
 use crate::model::time::Instant;
