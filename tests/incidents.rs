@@ -7,9 +7,10 @@ use fournines::ingest::decode::{Gate, Layout, decode};
 use fournines::model::alert::AlertKey;
 use fournines::model::effect::{Effect, EffectKind, Reason};
 use fournines::model::event::{Cause, Outcome};
-use fournines::model::incident::{ClockName, Incident, Stage, Status};
+use fournines::model::incident::{Incident, Stage, Status};
 use fournines::model::level::{Condition, Level, Ratio, Rule};
 use fournines::model::policy::Policy;
+use fournines::model::procedure::ClockName;
 use fournines::model::service::{ServiceFacts, ServiceName};
 use fournines::model::time::{Instant, Span};
 
@@ -26,10 +27,12 @@ fn at(time: &str) -> Instant {
     format!("2026-03-02T{time}{seconds}Z").parse().unwrap()
 }
 
-/// The built-in policy, but for the promise of availability: its alerts have scenarios of their own.
+/// The built-in policy, but for the promise of availability, and for warnings before a limit passes: their alerts have
+/// scenarios of their own.
 fn policy() -> Policy {
     let mut policy = Settings::load(&Sources::default()).unwrap().policy;
     policy.targets.base.retain(|target| target.name != "availability");
+    policy.procedure.clocks.iter_mut().for_each(|rule| rule.warn_at.clear());
     policy
 }
 
@@ -223,13 +226,13 @@ fn the_response_clock_runs_from_detection_to_acknowledgement() {
     let mut day = Day::new();
     day.say("10:00", "outage.started", "");
     day.until("10:30");
-    assert_eq!(day.incident().clock(ClockName::Response).unwrap().breached, None, "the limit itself is kept");
+    assert_eq!(day.incident().clock(&ClockName::Response).unwrap().breached, None, "the limit itself is kept");
     day.until("10:31");
-    assert_eq!(day.incident().clock(ClockName::Response).unwrap().breached, Some(at("10:30")));
+    assert_eq!(day.incident().clock(&ClockName::Response).unwrap().breached, Some(at("10:30")));
     assert!(day.told().contains(&"+ResponseOverdue third 10:30 at 10:30:00.000001".to_owned()));
     day.say("10:40", "repair.acknowledged", r#","by":"li""#);
     assert_eq!(day.told(), ["-ResponseOverdue third 10:40"]);
-    let clock = day.incident().clock(ClockName::Response).unwrap().clone();
+    let clock = day.incident().clock(&ClockName::Response).unwrap().clone();
     assert_eq!((clock.stopped, clock.breached), (Some(at("10:40")), Some(at("10:30"))), "late stays late");
     assert_eq!(day.incident().status, Status::Acknowledged);
     assert_eq!(day.engine.counts().breaches.get(&ClockName::Response), Some(&1));
@@ -242,7 +245,7 @@ fn an_acknowledgement_that_arrives_late_stops_the_clock_when_it_was_given() {
     day.until("10:31");
     day.told();
     day.hear("10:32", "10:29", "repair.acknowledged", r#","by":"li""#);
-    assert_eq!(day.incident().clock(ClockName::Response).unwrap().breached, None);
+    assert_eq!(day.incident().clock(&ClockName::Response).unwrap().breached, None);
     assert_eq!(day.told(), ["-ResponseOverdue third 10:30"]);
 }
 
@@ -253,7 +256,7 @@ fn nobody_is_told_that_a_restored_service_was_not_acknowledged() {
     day.say("10:25", "outage.ended", "");
     day.until("12:00");
     assert_eq!(day.told(), ["+ServiceInterruption third 10:00 at 10:00", "-ServiceInterruption third 10:25"]);
-    assert_eq!(day.incident().clock(ClockName::Response).unwrap().stopped, Some(at("10:25")));
+    assert_eq!(day.incident().clock(&ClockName::Response).unwrap().stopped, Some(at("10:25")));
 }
 
 #[test]
@@ -262,15 +265,15 @@ fn a_relapse_makes_the_repair_clock_run_on_as_if_it_had_never_stopped() {
     day.say("10:00", "outage.started", r#","users":10"#);
     day.say("13:58", "outage.ended", "");
     day.until("14:05");
-    assert_eq!(day.incident().clock(ClockName::Repair).unwrap().breached, None);
+    assert_eq!(day.incident().clock(&ClockName::Repair).unwrap().breached, None);
     // The limit of four hours passed while it was up, but it was not up for good.
     day.say("14:06", "outage.started", "");
-    assert_eq!(day.incident().clock(ClockName::Repair).unwrap().breached, Some(at("14:00")));
+    assert_eq!(day.incident().clock(&ClockName::Repair).unwrap().breached, Some(at("14:00")));
     assert!(day.told().contains(&"+RepairOverdue third 14:00 at 14:06".to_owned()));
     day.say("14:10", "outage.ended", "");
     day.until("14:20");
     assert!(day.told().contains(&"-RepairOverdue third 14:10".to_owned()));
-    assert_eq!(day.incident().clock(ClockName::Repair).unwrap().stopped, Some(at("14:10")));
+    assert_eq!(day.incident().clock(&ClockName::Repair).unwrap().stopped, Some(at("14:10")));
 }
 
 #[test]
@@ -280,7 +283,7 @@ fn exactly_four_hours_are_within_four_hours() {
     day.say("10:01", "repair.acknowledged", "");
     day.say("14:00", "outage.ended", "");
     day.until("15:00");
-    assert_eq!(day.incident().clock(ClockName::Repair).unwrap().breached, None);
+    assert_eq!(day.incident().clock(&ClockName::Repair).unwrap().breached, None);
     assert!(day.told().iter().all(|told| !told.contains("Overdue")));
 }
 

@@ -18,7 +18,7 @@ use fournines::model::event::Outcome;
 use fournines::model::time::{Instant, Span};
 use fournines::views::json;
 use jiff::tz::TimeZone;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json as object};
 
 // ---- what the engine and its views are asked for: nothing below this part knows more of them ----
 
@@ -608,9 +608,17 @@ impl Told {
                 field => {
                     let (key, value) = field.split_once('=').ok_or(format!("`{field}` is not like key=value"))?;
                     let numbers = ["users", "weight", "ms", "count", "value", "score", "level"];
-                    let value = match numbers.contains(&key) {
-                        true => serde_json::from_str(value).map_err(|_| format!("`{field}` has no number"))?,
-                        false => Value::from(value),
+                    let value = match key {
+                        // `improvements="what; who; by when"`
+                        "improvements" => {
+                            let parts: Vec<&str> = value.split(';').map(str::trim).collect();
+                            let part = |place: usize| parts.get(place).copied().unwrap_or_default();
+                            object!([{ "action": part(0), "owner": part(1), "due": part(2) }])
+                        }
+                        key if numbers.contains(&key) => {
+                            serde_json::from_str(value).map_err(|_| format!("`{field}` has no number"))?
+                        }
+                        _ => Value::from(value),
                     };
                     event.insert(key.to_owned(), value);
                 }
@@ -766,7 +774,9 @@ fn incident_lines(text: &str, incident: &Value, zone: &Zone) -> Result<(String, 
     };
     let clock = |name: &str, key: &str| {
         let clocks = incident["clocks"].as_array().into_iter().flatten();
-        time(clocks.into_iter().find(|clock| clock["name"] == name).map_or(&Value::Null, |clock| &clock[key]))
+        let path = if key == "warned" { "/warned/at".to_owned() } else { format!("/{key}") };
+        let clock = clocks.into_iter().find(|clock| clock["name"] == name);
+        time(clock.and_then(|clock| clock.pointer(&path)).unwrap_or(&Value::Null))
     };
     let services: Vec<String> = incident["services"].as_array().into_iter().flatten().map(word).collect();
     let (mut expected, mut found) = (Vec::new(), Vec::new());
@@ -802,11 +812,25 @@ fn incident_lines(text: &str, incident: &Value, zone: &Zone) -> Result<(String, 
             }
             "until" => (at(rest)?, time(&incident["restored"])),
             "verified" | "acknowledged" | "detected" => (at(rest)?, time(&incident[name])),
-            "response breached" => (at(rest)?, clock("response", "breached")),
-            "response stopped" => (at(rest)?, clock("response", "stopped")),
-            "repair breached" => (at(rest)?, clock("repair", "breached")),
-            "repair stopped" => (at(rest)?, clock("repair", "stopped")),
-            "repair deadline" => (at(rest)?, clock("repair", "deadline")),
+            "response" | "repair" | "clock" => {
+                let mut words = rest.splitn(if name == "clock" { 3 } else { 2 }, ' ').map(str::trim);
+                let of = if name == "clock" { words.next().unwrap_or_default() } else { name };
+                let (key, when) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+                let which = rest.strip_suffix(when).unwrap_or(rest).trim();
+                (format!("{which} {}", at(when)?), format!("{which} {}", clock(of, key)))
+            }
+            "recurrence" => (at(rest)?, time(&incident["assessment"]["recurrence"]["at"])),
+            "effective" | "satisfaction" => (rest.to_owned(), word(&incident["assessment"][name])),
+            "review" => {
+                let complete = |complete: bool| if complete { "complete" } else { "incomplete" };
+                let is = incident["review"]["complete"].as_bool().map_or("none", complete);
+                (rest.to_owned(), is.to_owned())
+            }
+            // Holds that nobody let go on before the restoration.
+            "unresumed" => {
+                let holds = incident["holds"].as_array().into_iter().flatten();
+                (rest.to_owned(), holds.filter(|hold| hold["unresumed"] == true).count().to_string())
+            }
             // What is missing, in the manual's order, or `none`.
             "missing" => {
                 let missing: Vec<String> =
@@ -840,7 +864,7 @@ fn incident_lines(text: &str, incident: &Value, zone: &Zone) -> Result<(String, 
     Ok((expected.join(", "), found.join(", ")))
 }
 
-const INCIDENT_PARTS: [&str; 19] = [
+const INCIDENT_PARTS: [&str; 22] = [
     "suspected",
     "regions",
     "until",
@@ -849,11 +873,14 @@ const INCIDENT_PARTS: [&str; 19] = [
     "detected",
     "next level",
     "first level",
-    "response breached",
-    "response stopped",
-    "repair breached",
-    "repair stopped",
-    "repair deadline",
+    "response",
+    "repair",
+    "clock",
+    "recurrence",
+    "effective",
+    "satisfaction",
+    "review",
+    "unresumed",
     "missing",
     "out of order",
     "flaps",

@@ -5,33 +5,44 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::table::percent;
-use super::{Failure, settings};
-use crate::config::{DEFAULTS, LEVELS, MANUAL_2025, Settings};
-use crate::model::level::{Condition, Level, Rule};
-use crate::model::policy::Correlation;
+use super::{Failure, flow, settings};
+use crate::config::{DEFAULTS, LEVELS, MANUAL_2025, REGULATORS, Settings};
+use crate::model::level::{Condition, Level};
+use crate::model::policy::{Correlation, Policy};
+use crate::model::procedure::Until;
 use crate::model::target::{Scope, Value};
 
 /// Checks configuration, catalogue, targets and level rules, and prints what they say
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  fournines check -c fournines.toml\n  fournines check --print-defaults")]
+#[command(
+    after_help = "Examples:\n  fournines check -c fournines.toml\n  fournines check --print-defaults\n  fournines check -c fournines.toml --flow > flow.mmd"
+)]
 pub(super) struct Arguments {
     /// The configuration, in TOML
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print the built-in settings, the targets profile manual-2025 and the level rules, as files, and nothing else
+    /// Print the built-in settings, the targets profile manual-2025, the level rules and the regulators' notices, as files,
+    /// and nothing else
     #[arg(long)]
     print_defaults: bool,
+    /// Print the procedure as a Mermaid flowchart, and nothing else: stages, who answers for each, and clocks
+    #[arg(long, conflicts_with = "print_defaults")]
+    flow: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.print_defaults {
         print!(
-            "{DEFAULTS}\n# ---- the targets profile manual-2025 ----\n\n{MANUAL_2025}\n# ---- the level rules ----\n\n{LEVELS}"
+            "{DEFAULTS}\n# ---- the targets profile manual-2025 ----\n\n{MANUAL_2025}\n# ---- the level rules ----\n\n{LEVELS}\n# ---- the regulators' notices ----\n\n{REGULATORS}"
         );
         return Ok(());
     }
     let settings = settings(arguments.config.as_ref(), None)?;
-    print!("{}", understood(&settings));
+    if arguments.flow {
+        print!("{}", flow::mermaid(&settings.policy));
+    } else {
+        print!("{}", understood(&settings));
+    }
     Ok(())
 }
 
@@ -75,7 +86,33 @@ fn understood(settings: &Settings) -> String {
     for level in Level::ALL {
         let _ = writeln!(text, "\n{} level", level.name());
         for rule in settings.policy.levels.of(level) {
-            let _ = writeln!(text, "  {}\n      {}", conditions(rule), rule.cite);
+            let _ = writeln!(text, "  {}\n      {}", conditions(&rule.conditions), rule.cite);
+        }
+    }
+    text.push_str(&procedure(&settings.policy));
+    text
+}
+
+/// Who answers for what, by when, and whom to tell by when.
+fn procedure(policy: &Policy) -> String {
+    use std::fmt::Write;
+    let mut text = String::from("\nprocedure\n");
+    for rule in &policy.procedure.clocks {
+        let _ = writeln!(text, "  {:<26} {}", rule.name.as_str(), flow::limits(policy, rule));
+        match rule.until {
+            Until::Reached(stage) => {
+                if let Some(step) = policy.procedure.step(stage) {
+                    let _ = writeln!(text, "      {}: {}", step.owner, step.done_when);
+                }
+            }
+            Until::Notice => {
+                for all in &rule.when {
+                    let _ = writeln!(text, "      once {}", conditions(all));
+                }
+                if !rule.cite.is_empty() {
+                    let _ = writeln!(text, "      {} ({})", rule.cite, rule.standing.name());
+                }
+            }
         }
     }
     text
@@ -89,9 +126,8 @@ fn shown(value: Value) -> String {
     }
 }
 
-fn conditions(rule: &Rule) -> String {
-    let all: Vec<String> = rule
-        .conditions
+fn conditions(conditions: &[Condition]) -> String {
+    let all: Vec<String> = conditions
         .iter()
         .map(|condition| match condition {
             Condition::UsersOver(n) => format!("users > {n}"),

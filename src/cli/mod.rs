@@ -5,6 +5,7 @@
 mod backtest;
 mod check;
 mod demo;
+mod flow;
 mod output;
 mod poster;
 mod recording;

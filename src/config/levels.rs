@@ -39,7 +39,8 @@ pub(super) fn read_level(reader: &mut Reader, level: Level) -> Vec<Rule> {
     (0..reader.tables(&key)).map(|index| read_rule(reader, level, &format!("{key}[{index}]"), index)).collect()
 }
 
-fn read_rule(reader: &mut Reader, level: Level, key: &str, index: usize) -> Rule {
+/// The conditions that a table names.
+pub(super) fn read_conditions(reader: &mut Reader, key: &str) -> Vec<Condition> {
     const NUMBER: &str = "a whole number";
     let at = |name: &str| format!("{key}.{name}");
     let mut conditions = Vec::new();
@@ -59,7 +60,12 @@ fn read_rule(reader: &mut Reader, level: Level, key: &str, index: usize) -> Rule
     conditions.extend(reader.text(&at("kind")).map(Condition::Kind));
     conditions.extend(reader.text(&at("tier")).map(Condition::Tier));
     conditions.extend(reader.text(&at("tag")).map(Condition::Tag));
-    let cite = reader.text(&at("cite")).unwrap_or_default();
+    conditions
+}
+
+fn read_rule(reader: &mut Reader, level: Level, key: &str, index: usize) -> Rule {
+    let conditions = read_conditions(reader, key);
+    let cite = reader.text(&format!("{key}.cite")).unwrap_or_default();
     if conditions.is_empty() && level != Level::Third {
         reader.wrong(
             key,
@@ -76,25 +82,29 @@ pub(super) fn write(rules: &LevelRules) -> String {
     for level in Level::ALL {
         for rule in rules.of(level) {
             let _ = writeln!(text, "[[levels.{}]]", level.name());
-            for condition in &rule.conditions {
-                let _ = match condition {
-                    Condition::UsersOver(n) => writeln!(text, "users_over = {n}"),
-                    Condition::UsersAtLeast(n) => writeln!(text, "users_at_least = {n}"),
-                    Condition::UserMinutesOver(n) => writeln!(text, "user_minutes_over = {n}"),
-                    Condition::UserMinutesAtLeast(n) => writeln!(text, "user_minutes_at_least = {n}"),
-                    Condition::ShareOver(share) => writeln!(text, "share_over = {:?}", share.as_f64()),
-                    Condition::LongerThan(span) => writeln!(text, "longer_than = \"{span}\""),
-                    Condition::LastingAtLeast(span) => writeln!(text, "lasting_at_least = \"{span}\""),
-                    Condition::RegionsAtLeast(n) => writeln!(text, "regions_at_least = {n}"),
-                    Condition::Kind(kind) => writeln!(text, "kind = {}", quoted(kind)),
-                    Condition::Tier(tier) => writeln!(text, "tier = {}", quoted(tier)),
-                    Condition::Tag(tag) => writeln!(text, "tag = {}", quoted(tag)),
-                };
-            }
+            text.push_str(&write_conditions(&rule.conditions));
             let _ = writeln!(text, "cite = {}\n", quoted(&rule.cite));
         }
     }
     text
+}
+
+/// Conditions as lines that [`read_conditions`] reads.
+pub(super) fn write_conditions(conditions: &[Condition]) -> String {
+    let line = |condition: &Condition| match condition {
+        Condition::UsersOver(n) => format!("users_over = {n}\n"),
+        Condition::UsersAtLeast(n) => format!("users_at_least = {n}\n"),
+        Condition::UserMinutesOver(n) => format!("user_minutes_over = {n}\n"),
+        Condition::UserMinutesAtLeast(n) => format!("user_minutes_at_least = {n}\n"),
+        Condition::ShareOver(share) => format!("share_over = {:?}\n", share.as_f64()),
+        Condition::LongerThan(span) => format!("longer_than = \"{span}\"\n"),
+        Condition::LastingAtLeast(span) => format!("lasting_at_least = \"{span}\"\n"),
+        Condition::RegionsAtLeast(n) => format!("regions_at_least = {n}\n"),
+        Condition::Kind(kind) => format!("kind = {}\n", quoted(kind)),
+        Condition::Tier(tier) => format!("tier = {}\n", quoted(tier)),
+        Condition::Tag(tag) => format!("tag = {}\n", quoted(tag)),
+    };
+    conditions.iter().map(line).collect()
 }
 
 /// A text as TOML writes it.

@@ -6,6 +6,7 @@
 mod catalog;
 mod correlation;
 mod levels;
+mod procedure;
 mod reader;
 mod record;
 mod settings;
@@ -20,5 +21,7 @@ pub use settings::{Alerting, Language, LogFormat, Server, Settings, Sources, Sto
 pub const DEFAULTS: &str = include_str!("defaults.toml");
 /// The built-in targets profile, as a file.
 pub const MANUAL_2025: &str = include_str!("manual-2025.toml");
+/// What regulators want to be told, as a file.
+pub const REGULATORS: &str = include_str!("regulators.toml");
 /// The built-in level rules, as a file.
 pub const LEVELS: &str = include_str!("levels.toml");

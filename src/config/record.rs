@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 
 use super::reader::{Mistakes, Reader};
-use super::{catalog, correlation, levels, targets};
+use super::{catalog, correlation, levels, procedure, targets};
 use crate::model::level::{Level, LevelRules};
 use crate::model::policy::Policy;
 
@@ -32,9 +32,10 @@ struct Record {
 #[must_use]
 pub fn to_record(policy: &Policy) -> String {
     let mut text = format!(
-        "time_zone = \"{}\"\n\n{}{}{}",
+        "time_zone = \"{}\"\n\n{}{}{}{}",
         policy.time_zone,
         correlation::write(&policy.correlation),
+        procedure::write(policy),
         levels::write(&policy.levels),
         targets::write(&policy.targets)
     );
@@ -69,7 +70,8 @@ pub fn from_record(text: &str) -> Result<Policy, BadRecord> {
     let time_zone = if reader.has("time_zone") { targets::time_zone(&mut reader) } else { "UTC".to_owned() };
     let feeds = targets::feeds(&mut reader);
     let correlation = correlation::read(&mut reader);
+    let procedure = procedure::read_record(&mut reader);
     reader.finish()?;
     let services = catalog::read_catalog("catalog", &record.catalog)?;
-    Ok(Policy { services, levels, targets, correlation, time_zone, feeds })
+    Ok(Policy { services, levels, targets, correlation, procedure, time_zone, feeds })
 }

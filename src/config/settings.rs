@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::reader::{Mistake, Mistakes, Reader, check_syntax};
-use super::{DEFAULTS, catalog, correlation, levels, targets};
+use super::{DEFAULTS, catalog, correlation, levels, procedure, targets};
 use crate::model::policy::Policy;
 use crate::model::service::ServiceName;
 use crate::model::time::Span;
@@ -212,6 +212,7 @@ fn read_policy(reader: &mut Reader, sources: &Sources) -> Result<Policy, Mistake
         levels: levels::read(reader)?,
         targets: targets::read(reader)?,
         correlation: correlation::read(reader),
+        procedure: procedure::read(reader)?,
         time_zone: targets::time_zone(reader),
         feeds: targets::feeds(reader),
     })

@@ -2,7 +2,8 @@
 
 use crate::model::alert::{About, Alert, AlertFacts, AlertKey, AlertName, IncidentFacts};
 use crate::model::effect::{Effect, EffectKind, Reason};
-use crate::model::incident::{ClockName, Incident, Stage};
+use crate::model::incident::{Incident, Stage};
+use crate::model::procedure::ClockName;
 use crate::model::time::Instant;
 
 /// Makes what fires agree with what the incident calls for.
@@ -45,61 +46,90 @@ pub(super) fn reconcile(
 }
 
 /// The alerts that the incident calls for. It calls for them until its restoration is confirmed, so that a
-/// service that flaps pages once.
+/// service that flaps pages once; and for what is owed after that until it is done.
 fn wanted(incident: &Incident) -> Vec<Alert> {
-    if !incident.is_live() {
-        return Vec::new();
-    }
-    let alert = |name, starts, because| Alert {
-        key: AlertKey {
-            name,
-            about: About::Incident {
-                id: incident.id,
-                level: incident.level,
-                scope: incident.scope.clone(),
-                region: incident.region.clone(),
-            },
-        },
-        starts,
-        facts: AlertFacts {
-            started: incident.started,
-            because,
-            spent_at: None,
-            incident: Some(IncidentFacts {
-                users: incident.users,
-                users_estimated: incident.users_estimated,
-                next_level: incident.next_level,
-                quiet_since: incident.restored,
-                acknowledged_by: incident.reached(Stage::Acknowledged).and_then(|record| record.by.clone()),
-                detail: incident.detail.clone(),
-            }),
-        },
-    };
     let mut alerts = Vec::new();
-    if let Some(change) = incident.levels.last() {
-        alerts.push(alert(AlertName::ServiceInterruption, change.at, change.rule.clone()));
+    let mut call = |name, about, starts, because| {
+        let facts = facts(incident, because);
+        alerts.push(Alert { key: AlertKey { name, about }, starts, facts });
+    };
+    let (id, level, scope) = (incident.id, incident.level, &incident.scope);
+    let itself = || About::Incident { id, level, scope: scope.clone(), region: incident.region.clone() };
+    let live = incident.is_live();
+    if let Some(change) = incident.levels.last().filter(|_| live) {
+        call(AlertName::ServiceInterruption, itself(), change.at, change.rule.clone());
     }
     for clock in &incident.clocks {
-        let Some(breached) = clock.breached else { continue };
-        let because = format!("{} limit of {}", clock.name.name(), clock.limit);
-        match clock.name {
-            ClockName::Response if incident.reached(Stage::Acknowledged).is_none() => {
-                alerts.push(alert(AlertName::ResponseOverdue, breached, because));
+        let of_clock = |used| {
+            let (scope, clock, can_wait) = (scope.clone(), clock.name.clone(), clock.until.can_wait());
+            About::Clock { id, level, scope, clock, used, can_wait }
+        };
+        let runs = clock.stopped.is_none();
+        match (clock.breached, clock.warned) {
+            (Some(breached), _) => {
+                let because = format!("{} limit of {}", clock.name, clock.limit);
+                let unanswered = || incident.reached(Stage::Acknowledged).is_none();
+                match clock.name {
+                    ClockName::Response if live && unanswered() => {
+                        call(AlertName::ResponseOverdue, itself(), breached, because);
+                    }
+                    ClockName::Repair if live => call(AlertName::RepairOverdue, itself(), breached, because),
+                    ClockName::Named(_) if runs => {
+                        call(AlertName::ClockOverdue, of_clock(None), breached, because);
+                    }
+                    _ => {}
+                }
             }
-            ClockName::Response => {}
-            ClockName::Repair => alerts.push(alert(AlertName::RepairOverdue, breached, because)),
+            (None, Some((percent, at))) if runs => {
+                let because = match clock.deadline {
+                    Some(deadline) => {
+                        format!(
+                            "{percent} % of the {} limit of {} has passed, it ends at {deadline}",
+                            clock.name, clock.limit
+                        )
+                    }
+                    None => {
+                        format!("{percent} % of the {} limit of {} has passed, it is held", clock.name, clock.limit)
+                    }
+                };
+                call(AlertName::ClockAtRisk, of_clock(Some(percent)), at, because);
+            }
+            _ => {}
         }
     }
     alerts
 }
 
+fn facts(incident: &Incident, because: String) -> AlertFacts {
+    AlertFacts {
+        started: incident.started,
+        because,
+        spent_at: None,
+        incident: Some(IncidentFacts {
+            users: incident.users,
+            users_estimated: incident.users_estimated,
+            next_level: incident.next_level,
+            quiet_since: incident.restored,
+            acknowledged_by: incident.reached(Stage::Acknowledged).and_then(|record| record.by.clone()),
+            detail: incident.detail.clone(),
+        }),
+    }
+}
+
 /// When what the alert said ceased to be so.
 fn ended(alert: &Alert, incident: &Incident, now: Instant) -> Instant {
     let acknowledged = incident.reached(Stage::Acknowledged).map(|record| record.at);
-    if alert.key.name == AlertName::ResponseOverdue && acknowledged.is_some() {
+    if let About::Clock { clock, used, .. } = &alert.key.about
+        && let Some(clock) = incident.clock(clock)
+        && let Some(at) = clock.stopped.or(clock.breached.filter(|_| used.is_some()))
+    {
+        at
+    } else if alert.key.name == AlertName::ResponseOverdue && acknowledged.is_some() {
         acknowledged.unwrap_or(now)
     } else if alert.key.level() != Some(incident.level) {
         incident.levels.last().map_or(now, |change| change.at)
+    } else if matches!(alert.key.about, About::Clock { .. }) {
+        now
     } else {
         incident.restored.unwrap_or(now)
     }

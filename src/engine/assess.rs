@@ -1,28 +1,30 @@
 //! What one incident amounts to as it stands now: its record, derived from its episodes.
 
-use super::clocks;
+use super::clocks::Rules;
 use super::clusters::confirmed;
 use super::impact::{Impact, Scene};
 use super::incidents::Context;
 use super::levels;
 use crate::model::effect::Reason;
 use crate::model::event::Cause;
-use crate::model::incident::{ActionRecord, ClockName, Incident, LevelChange, Stage, Status};
+use crate::model::incident::{ActionRecord, Clock, Incident, LevelChange, Stage, Status};
 use crate::model::level::Condition;
 use crate::model::service::ServiceName;
 use crate::model::time::Instant;
 
-/// The record as it stands now. `actions` is what was done about it, in order of time.
+/// The record as it stands now, and when one of its clocks is to be looked at next. `actions` is what was done about it,
+/// in order of time.
 pub(super) fn assess(
     before: &Incident,
     (scene, impact): (&Scene<'_>, &Impact),
     actions: Vec<ActionRecord>,
     cx: &Context<'_>,
-) -> Incident {
+) -> (Incident, Option<Instant>) {
     let (registry, cluster) = (scene.registry, scene.cluster);
     let segments = impact.segments();
+    let touches: levels::Touches<'_> = &|condition| touches(condition, scene, impact);
     let restored = cluster.restored();
-    let verdict = levels::judge(cx.levels, segments, &|condition| touches(condition, scene, impact), cx.now);
+    let verdict = levels::judge(cx.levels, segments, touches, cx.now);
     let peak = segments.iter().filter_map(|segment| segment.users).max();
     let mut at_peak = segments.iter().filter(|segment| segment.users == peak);
     let open = segments.last().filter(|segment| segment.end.is_none());
@@ -48,7 +50,7 @@ pub(super) fn assess(
         actions,
         ..before.clone()
     };
-    let reached = |stage| after.reached(stage).is_some();
+    let reached = |stage| after.reached_at(stage).is_some();
     after.status = match (restored, after.verified) {
         (Some(_), Some(_)) if reached(Stage::Reviewed) => Status::Reviewed,
         (Some(_), _) => Status::Restored,
@@ -56,9 +58,13 @@ pub(super) fn assess(
         (None, _) if reached(Stage::Acknowledged) => Status::Acknowledged,
         (None, _) => Status::Open,
     };
-    after.clocks = clocks::run(&after, impact.limits(), cx.now);
     set_level(&mut after, &verdict, cx);
-    after
+    let holding: &dyn Fn(&[Condition]) -> Option<Instant> =
+        &|conditions| levels::reached(conditions, segments, touches);
+    let rules = Rules { clocks: cx.clocks, targets: impact.limits(), holding, now: cx.now };
+    let (clocks, next) = rules.run(&after);
+    after.clocks = clocks;
+    (after, next)
 }
 
 /// Since when it touches what a condition about its services asks for.
@@ -123,16 +129,17 @@ fn located(actions: &[ActionRecord]) -> Option<Cause> {
 
 /// Why the record changed, the weightiest reason first.
 pub(super) fn reason(before: &Incident, after: &Incident, cx: &Context<'_>) -> Reason {
-    let breached = |name: ClockName| {
-        let was = before.clock(name).is_some_and(|clock| clock.breached.is_some());
-        !was && after.clock(name).is_some_and(|clock| clock.breached.is_some())
-    };
+    let before_it = |clock: &&Clock| before.clock(&clock.name);
+    let breached =
+        |clock: &&Clock| clock.breached.is_some() && before_it(clock).is_none_or(|was| was.breached.is_none());
+    let warned =
+        |clock: &&Clock| clock.stopped.is_none() && clock.warned > before_it(clock).and_then(|was| was.warned);
     if before.levels.is_empty() {
         Reason::Opened
     } else if after.level > before.level {
         Reason::Escalated(after.level)
-    } else if let Some(name) = ClockName::ALL.into_iter().find(|&name| breached(name)) {
-        Reason::Breached(name)
+    } else if let Some(clock) = after.clocks.iter().find(breached) {
+        Reason::Breached(clock.name.clone())
     } else if cx.policy_changed {
         Reason::PolicyChanged
     } else if before.restored.is_some() && after.restored.is_none() {
@@ -143,6 +150,8 @@ pub(super) fn reason(before: &Incident, after: &Incident, cx: &Context<'_>) -> R
         Reason::Restored
     } else if let Some(record) = after.actions.iter().find(|record| !before.actions.contains(record)) {
         Reason::Acted(record.action)
+    } else if let Some(clock) = after.clocks.iter().find(warned) {
+        Reason::Warned(clock.name.clone())
     } else {
         Reason::Corrected
     }

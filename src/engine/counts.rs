@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::model::event::Cause;
-use crate::model::incident::ClockName;
 use crate::model::level::Level;
+use crate::model::procedure::ClockName;
 
 /// What happened so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -22,7 +22,7 @@ impl Counts {
         *self.incidents.entry((level, cause)).or_default() += 1;
     }
 
-    pub(super) fn breached(&mut self, clock: ClockName) {
-        *self.breaches.entry(clock).or_default() += 1;
+    pub(super) fn breached(&mut self, clock: &ClockName) {
+        *self.breaches.entry(clock.clone()).or_default() += 1;
     }
 }

@@ -98,7 +98,14 @@ impl Engine {
 
     fn report(&mut self, place: u32, at: Instant, acted: &Acted, (id, retracted): (Id, bool)) {
         let Acted { action, cause, .. } = *acted;
-        let record = ActionRecord { at, action, by: acted.by.clone(), detail: acted.detail.clone(), cause };
+        let record = ActionRecord {
+            at,
+            action,
+            by: acted.by.clone(),
+            detail: acted.detail.clone(),
+            cause,
+            particulars: acted.particulars.clone(),
+        };
         let mark = ActionMark { about: acted.about.clone(), record, id, retracted };
         let reported = mark.reported();
         if self.history(place).report(mark) && !retracted {

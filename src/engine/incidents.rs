@@ -24,8 +24,9 @@ use super::timers::{Owner, Timer};
 use crate::model::alert::Alert;
 use crate::model::effect::{Effect, EffectKind, Reason};
 use crate::model::event::About;
-use crate::model::incident::{ActionRecord, Clock, ClockName, Incident, IncidentId, Stage, Status};
+use crate::model::incident::{ActionRecord, Clock, Incident, IncidentId, Stage, Status};
 use crate::model::level::LevelRules;
+use crate::model::procedure::{ClockName, ClockRule};
 use crate::model::time::{Instant, Span};
 
 /// Clusters of which something changed, and the services concerned.
@@ -71,6 +72,8 @@ pub(super) struct Tracked {
     pub(super) place: u32,
     /// Whether it is in the count of incidents: from the first confirmed restoration on.
     counted: bool,
+    /// When one of its clocks is to be looked at next.
+    clock_due: Option<Instant>,
     /// The clocks whose breach is in the count of breaches.
     breaches_counted: Vec<ClockName>,
     /// The acknowledgement that is in the figures.
@@ -81,7 +84,16 @@ impl Tracked {
     /// A record of which nothing is worked out yet.
     pub(super) fn new(incident: Incident, place: u32) -> Self {
         let (alerts, breaches_counted) = (Vec::new(), Vec::new());
-        Self { incident, alerts, cluster: None, place, counted: false, breaches_counted, acknowledged: None }
+        Self {
+            incident,
+            alerts,
+            cluster: None,
+            place,
+            counted: false,
+            clock_due: None,
+            breaches_counted,
+            acknowledged: None,
+        }
     }
 
     /// The first acknowledgement, as the figures have it: of an incident that is one of its own.
@@ -100,7 +112,13 @@ impl Tracked {
         }
         let acted = incident.actions.iter().map(|record| record.at);
         let (first, last) = (acted.clone().min(), acted.max());
-        let over = incident.restored.zip(incident.verified).map(|(restored, verified)| restored.max(verified));
+        // What is still owed, such as the permanent fix, keeps it.
+        let owed = incident.clocks.iter().any(|clock| clock.stopped.is_none());
+        let over = incident
+            .restored
+            .zip(incident.verified)
+            .filter(|_| !owed)
+            .map(|(restored, verified)| restored.max(verified));
         let begun = first.map_or(incident.started, |first| first.min(incident.started));
         (begun, over.map(|over| last.map_or(over, |last| last.max(over))))
     }
@@ -110,6 +128,7 @@ impl Tracked {
 pub(super) struct Context<'a> {
     pub(super) now: Instant,
     pub(super) levels: &'a LevelRules,
+    pub(super) clocks: &'a [ClockRule],
     pub(super) reopen: Span,
     /// What led here, when the marks alone do not say.
     pub(super) policy_changed: bool,
@@ -362,6 +381,7 @@ impl Engine {
         let cx = Context {
             now,
             levels: &self.state.policies.levels,
+            clocks: &self.state.policies.procedure.clocks,
             reopen: self.state.policies.correlation.reopen,
             policy_changed,
         };
@@ -369,19 +389,21 @@ impl Engine {
         let scene = Scene { registry: &self.registry, number, cluster, terms: &terms, now };
         impact.refresh(&scene, places);
         let actions = self.actions(number, id);
-        let after = assess::assess(before, (&scene, &impact), actions, &cx);
+        let (after, clock_due) = assess::assess(before, (&scene, &impact), actions, &cx);
         let reason = assess::reason(before, &after, &cx);
         // A limit that was seen to pass counts at once. One that had passed before the outage was reported counts when
         // its restoration is confirmed: until then its end may be on the way, and a count cannot be taken back.
         let certain = |clock: &&Clock| {
-            let seen_to_pass = before.clock(clock.name).is_some_and(|was| was.breached.is_none());
+            let seen_to_pass = before.clock(&clock.name).is_some_and(|was| was.breached.is_none());
             clock.breached.is_some() && (seen_to_pass || after.verified.is_some())
         };
-        let breached: Vec<ClockName> = after.clocks.iter().filter(certain).map(|clock| clock.name).collect();
+        let breached: Vec<ClockName> =
+            after.clocks.iter().filter(certain).map(|clock| clock.name.clone()).collect();
         let changed = *before != after;
         let live = after.is_live();
         let Some(tracked) = self.state.incidents.records.get_mut(&id) else { return };
         tracked.incident = after;
+        tracked.clock_due = clock_due;
         tracked.count(&breached, &mut self.state.counts);
         alerts::update(&mut tracked.alerts, &tracked.incident, now, &reason, effects);
         if changed {
@@ -389,7 +411,9 @@ impl Engine {
             effects.push(Effect { at: now, reason, kind });
         }
         for timer in Timer::INCIDENT {
-            let deadline = tracked.deadline(timer, cx.reopen).filter(|&at| live && at > now);
+            // What is owed after the restoration is so until it is done.
+            let ticks = live || timer == Timer::Clock;
+            let deadline = tracked.deadline(timer, cx.reopen).filter(|&at| ticks && at > now);
             self.state.timers.set(Owner::Incident(number), timer, deadline);
         }
         if let Some(cluster) = self.state.incidents.clusters.all.get_mut(&number).filter(|_| live) {
@@ -446,9 +470,9 @@ impl Engine {
 impl Tracked {
     /// Counts what became certain.
     fn count(&mut self, breached: &[ClockName], counts: &mut Counts) {
-        for &name in breached {
-            if !self.breaches_counted.contains(&name) {
-                self.breaches_counted.push(name);
+        for name in breached {
+            if !self.breaches_counted.contains(name) {
+                self.breaches_counted.push(name.clone());
                 counts.breached(name);
             }
         }
@@ -464,12 +488,9 @@ impl Tracked {
     /// When it is to be looked at next for that reason.
     fn deadline(&self, timer: Timer, reopen: Span) -> Option<Instant> {
         let incident = &self.incident;
-        let breach =
-            |name| incident.clock(name).filter(|clock| clock.stopped.is_none()).and_then(Clock::breach_known);
         match timer {
             Timer::Level => incident.next_level.map(|(_, at)| at),
-            Timer::Response => breach(ClockName::Response),
-            Timer::Repair => breach(ClockName::Repair),
+            Timer::Clock => self.clock_due,
             Timer::Quiet => incident.restored.map(|end| end.plus(reopen)),
             // Those follow from other things.
             Timer::Policy | Timer::Silence | Timer::Mark | Timer::Look | Timer::Budget | Timer::Latency => None,

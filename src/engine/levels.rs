@@ -47,7 +47,7 @@ pub(super) fn judge(rules: &LevelRules, segments: &[Segment], touches: Touches<'
         let earliest = rules
             .of(level)
             .iter()
-            .filter_map(|rule| reached(rule, segments, touches).map(|at| (at, rule)))
+            .filter_map(|rule| reached(&rule.conditions, segments, touches).map(|at| (at, rule)))
             .min_by_key(|&(at, _)| at);
         match earliest {
             Some((at, rule)) if at <= now => {
@@ -65,14 +65,14 @@ fn cited(rule: &Rule) -> String {
     if rule.cite.is_empty() { rule.name.clone() } else { format!("{}: {}", rule.name, rule.cite) }
 }
 
-/// The first instant at which all conditions of the rule hold, now, before or to come.
-fn reached(rule: &Rule, segments: &[Segment], touches: Touches<'_>) -> Option<Instant> {
+/// The first instant at which all of some conditions hold, now, before or to come.
+pub(super) fn reached(conditions: &[Condition], segments: &[Segment], touches: Touches<'_>) -> Option<Instant> {
     // What is asked of its services is the same for all segments.
-    let of_services = rule.conditions.iter().filter(|condition| is_about_services(condition));
+    let of_services = conditions.iter().filter(|condition| is_about_services(condition));
     let since = of_services.map(touches).try_fold(Instant::MIN, |since, touched| Some(since.max(touched?)))?;
     segments.iter().find_map(|segment| {
         let mut wait = if since > segment.start { since.since(segment.start) } else { Span::ZERO };
-        for condition in rule.conditions.iter().filter(|condition| !is_about_services(condition)) {
+        for condition in conditions.iter().filter(|condition| !is_about_services(condition)) {
             wait = wait.max(wait_for(condition, segment)?);
         }
         let at = segment.start.plus(wait);
@@ -136,12 +136,8 @@ mod tests {
         Instant::from_micros(micros)
     }
 
-    fn rule(conditions: &[Condition]) -> Rule {
-        Rule { name: "first[1]".to_owned(), cite: String::new(), conditions: conditions.to_vec() }
-    }
-
     fn reach(conditions: &[Condition], segments: &[Segment]) -> Option<i64> {
-        reached(&rule(conditions), segments, &|_| Some(at(500))).map(Instant::as_micros)
+        reached(conditions, segments, &|_| Some(at(500))).map(Instant::as_micros)
     }
 
     fn segment(start: i64, end: Option<i64>, users: u64) -> Segment {

@@ -47,6 +47,7 @@ mod naming;
 mod points;
 mod policies;
 mod reading;
+mod recovery;
 mod registry;
 mod regroup;
 mod repairs;
@@ -62,6 +63,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 pub use counts::Counts;
 pub use latency::Latency;
 pub use reading::{GroupView, PeriodFigures, ServiceView};
+pub use recovery::Recovery;
 pub use snapshot::BadSnapshot;
 pub use timers::Timer;
 

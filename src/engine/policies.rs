@@ -6,6 +6,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::model::calendar::Calendar;
 use crate::model::level::{LevelRules, Ratio};
 use crate::model::policy::{Correlation, Policy};
+use crate::model::procedure::Procedure;
 use crate::model::target::{AVAILABILITY, LatencyTarget, Maintenance, REPAIR, RESPONSE, Subject, Targets, Value};
 use crate::model::time::{Instant, Span};
 
@@ -14,6 +15,7 @@ use crate::model::time::{Instant, Span};
 pub(super) struct Policies {
     pub(super) levels: LevelRules,
     pub(super) correlation: Correlation,
+    pub(super) procedure: Procedure,
     pub(super) time_zone: String,
     /// The targets by the instant from which they are promised.
     versions: Vec<Version>,
@@ -45,6 +47,7 @@ impl Policies {
     pub(super) fn adopt(&mut self, policy: &Policy, now: Instant) {
         self.levels.clone_from(&policy.levels);
         self.correlation = policy.correlation;
+        self.procedure.clone_from(&policy.procedure);
         self.time_zone.clone_from(&policy.time_zone);
         let from = policy.targets.effective_from.unwrap_or(now);
         let nobody = Subject { service: "", tier: "", in_group: &|_| false };

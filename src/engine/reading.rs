@@ -18,6 +18,7 @@ use crate::model::calendar::{Calendar, Range};
 use crate::model::figures::{Figures, LatencyFigures, State, Tallies};
 use crate::model::incident::{Incident, IncidentId};
 use crate::model::level::Ratio;
+use crate::model::procedure::Procedure;
 use crate::model::target::{AVAILABILITY, Maintenance, Targets, Value};
 use crate::model::time::{Instant, Window};
 
@@ -125,6 +126,12 @@ impl Engine {
     #[must_use]
     pub fn targets(&self, at: Instant) -> &Targets {
         self.state.policies.targets(at)
+    }
+
+    /// Who does what by when.
+    #[must_use]
+    pub const fn procedure(&self) -> &Procedure {
+        &self.state.policies.procedure
     }
 
     /// The calendar of the network's zone.

@@ -18,10 +18,8 @@ pub enum Timer {
     Mark,
     /// A rule of a graver level comes to hold.
     Level,
-    /// The response limit passes.
-    Response,
-    /// The repair limit passes.
-    Repair,
+    /// The limit of a clock passes, or much of it.
+    Clock,
     /// It has been quiet for long enough to confirm the restoration.
     Quiet,
     /// What happened at an instant is complete.
@@ -46,7 +44,7 @@ pub(super) enum Owner {
 
 impl Timer {
     /// The timers of an incident.
-    pub(super) const INCIDENT: [Self; 4] = [Self::Level, Self::Response, Self::Repair, Self::Quiet];
+    pub(super) const INCIDENT: [Self; 3] = [Self::Level, Self::Clock, Self::Quiet];
 
     /// The timer's name.
     #[must_use]
@@ -56,8 +54,7 @@ impl Timer {
             Self::Silence => "silence",
             Self::Mark => "mark",
             Self::Level => "level",
-            Self::Response => "response",
-            Self::Repair => "repair",
+            Self::Clock => "clock",
             Self::Quiet => "quiet",
             Self::Look => "look",
             Self::Budget => "budget",

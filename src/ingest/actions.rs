@@ -7,16 +7,16 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::http::Intake;
-use crate::model::incident::{Action, Incident, Stage, Status};
+use crate::model::incident::{Action, Improvement, Incident, Review, Stage, Status};
 use crate::model::level::Level;
 use crate::problem::Problem;
 
 /// What can be done, as the path names it.
-const DEEDS: [(&str, Action); 10] = [
+const DEEDS: [(&str, Action); 12] = [
     ("acknowledge", Action::Reached(Stage::Acknowledged)),
     ("dispatch", Action::Reached(Stage::Dispatched)),
     ("locate", Action::Reached(Stage::Located)),
@@ -28,6 +28,8 @@ const DEEDS: [(&str, Action); 10] = [
     ("resume", Action::Resumed),
     // To the level that the body says.
     ("reclassify", Action::Reclassified(Level::Third)),
+    ("notify", Action::Notified),
+    ("survey", Action::Surveyed),
 ];
 
 /// Finds an incident by its id: as it stands, and as it is shown.
@@ -56,6 +58,19 @@ pub struct Deed {
     reason: Option<String>,
     cause: Option<String>,
     level: Option<u64>,
+    notice: Option<String>,
+    score: Option<f64>,
+    root_cause: Option<String>,
+    improvements: Option<Vec<Improved>>,
+}
+
+/// What is done so that it does not happen again.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Improved {
+    action: String,
+    owner: String,
+    due: String,
 }
 
 /// `POST /api/v1/incidents/{id}/{stage}`. Answers with the incident as it stands then, once the event is durable.
@@ -112,6 +127,29 @@ fn event(incident: &Incident, action: Action, deed: &Deed, time: &str) -> Result
     if reclassifies != deed.level.is_some_and(|level| Level::numbered(level).is_some()) {
         return refuse("`level` is 1, 2 or 3, and goes with reclassify only");
     }
+    if action == Action::Notified && deed.notice.as_ref().is_none_or(|notice| notice.trim().is_empty()) {
+        return refuse("`notice` is missing: say which was sent, as the clock that it stops is called");
+    }
+    if action == Action::Surveyed && deed.score.is_none_or(|score| !(0.0..=100.0).contains(&score)) {
+        return refuse("`score` is missing, or not from 0 to 100");
+    }
+    let own = [
+        ("notice", deed.notice.is_some(), Action::Notified, "notify"),
+        ("score", deed.score.is_some(), Action::Surveyed, "survey"),
+        ("root_cause", deed.root_cause.is_some(), Action::Reached(Stage::Reviewed), "review"),
+        ("improvements", deed.improvements.is_some(), Action::Reached(Stage::Reviewed), "review"),
+    ];
+    for (field, said, its, path) in own {
+        if said && action != its {
+            return refuse(&format!("`{field}` goes with {path} only"));
+        }
+    }
+    if action == Action::Reached(Stage::Reviewed) && !is_complete(deed) {
+        return refuse(
+            "a review has a `root_cause` and `improvements`, a list of at least one {\"action\", \"owner\", \"due\"}, \
+             due as a date such as 2026-04-01",
+        );
+    }
     let mut event = json!({
         "type": action.event_type(),
         "time": time,
@@ -122,10 +160,35 @@ fn event(incident: &Incident, action: Action, deed: &Deed, time: &str) -> Result
     if let Some(level) = deed.level {
         event["level"] = json!(level);
     }
-    for (name, value) in [("detail", &deed.detail), ("reason", &deed.reason), ("cause", &deed.cause)] {
+    if let Some(score) = deed.score {
+        event["score"] = json!(score);
+    }
+    if let Some(improvements) = &deed.improvements {
+        event["improvements"] = json!(improvements);
+    }
+    let texts = [
+        ("detail", &deed.detail),
+        ("reason", &deed.reason),
+        ("cause", &deed.cause),
+        ("notice", &deed.notice),
+        ("root_cause", &deed.root_cause),
+    ];
+    for (name, value) in texts {
         if let Some(value) = value {
             event[name] = json!(value);
         }
     }
     Ok(event)
+}
+
+/// Whether what is said makes a complete review.
+fn is_complete(deed: &Deed) -> bool {
+    let boxed = |text: &str| Box::from(text);
+    let improvements = deed.improvements.iter().flatten().map(|one| Improvement {
+        action: boxed(&one.action),
+        owner: boxed(&one.owner),
+        due: boxed(&one.due),
+    });
+    let root_cause = deed.root_cause.as_deref().map(boxed).unwrap_or_default();
+    Review { root_cause, improvements: improvements.collect() }.is_complete()
 }

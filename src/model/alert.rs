@@ -4,6 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::incident::IncidentId;
 use super::level::Level;
+use super::procedure::ClockName;
 use super::service::ServiceName;
 use super::time::{Instant, Span, Window};
 
@@ -16,6 +17,10 @@ pub enum AlertName {
     ResponseOverdue,
     /// The service was not restored within the limit (R2).
     RepairOverdue,
+    /// Something else that was owed by then was not done or told: a clock of the procedure (R19, R58).
+    ClockOverdue,
+    /// Much of a clock's limit has passed.
+    ClockAtRisk,
     /// The error budget is spent many times as fast as the target allows (SRE workbook, chapter 5).
     ErrorBudgetBurn,
     /// What is open will spend the error budget before long.
@@ -36,6 +41,8 @@ impl AlertName {
             Self::ServiceInterruption => "ServiceInterruption",
             Self::ResponseOverdue => "ResponseOverdue",
             Self::RepairOverdue => "RepairOverdue",
+            Self::ClockOverdue => "ClockOverdue",
+            Self::ClockAtRisk => "ClockAtRisk",
             Self::ErrorBudgetBurn => "ErrorBudgetBurn",
             Self::ErrorBudgetAtRisk => "ErrorBudgetAtRisk",
             Self::ErrorBudgetExhausted => "ErrorBudgetExhausted",
@@ -67,6 +74,21 @@ pub enum About {
         scope: ServiceName,
         /// The region concerned; empty when unknown.
         region: String,
+    },
+    /// A clock of an incident.
+    Clock {
+        /// The incident.
+        id: IncidentId,
+        /// Its level.
+        level: Level,
+        /// The service out, or the suspected cause.
+        scope: ServiceName,
+        /// The clock.
+        clock: ClockName,
+        /// After which share of the limit it warns, in percent; none once the limit passed.
+        used: Option<u8>,
+        /// It can wait for the morning.
+        can_wait: bool,
     },
     /// The error budget of a rolling window.
     Budget {
@@ -189,6 +211,15 @@ impl AlertKey {
                     labels.push(("region", region.clone()));
                 }
             }
+            About::Clock { id, level, scope, clock, used, can_wait } => {
+                let severity = if used.is_some() || *can_wait { "ticket" } else { level.severity() };
+                labels.push(("level", level.name().to_owned()));
+                labels.push(("severity", severity.to_owned()));
+                labels.push(("incident", id.to_string()));
+                labels.push(("scope", scope.to_string()));
+                labels.push(("clock", clock.to_string()));
+                labels.extend(used.map(|percent| ("used", format!("{percent}%"))));
+            }
             About::Budget { of, window } => {
                 labels.push(of.label());
                 labels.push(("window", window.name().to_owned()));
@@ -214,7 +245,7 @@ impl AlertKey {
     #[must_use]
     pub const fn incident(&self) -> Option<IncidentId> {
         match &self.about {
-            About::Incident { id, .. } => Some(*id),
+            About::Incident { id, .. } | About::Clock { id, .. } => Some(*id),
             _ => None,
         }
     }
@@ -223,7 +254,7 @@ impl AlertKey {
     #[must_use]
     pub fn scope(&self) -> &str {
         match &self.about {
-            About::Incident { scope, .. } => scope.as_str(),
+            About::Incident { scope, .. } | About::Clock { scope, .. } => scope.as_str(),
             About::Budget { of, .. } | About::Burn { of, .. } => of.name(),
             About::Measurement { service, .. } => service.as_str(),
         }
@@ -233,7 +264,7 @@ impl AlertKey {
     #[must_use]
     pub const fn level(&self) -> Option<Level> {
         match &self.about {
-            About::Incident { level, .. } => Some(*level),
+            About::Incident { level, .. } | About::Clock { level, .. } => Some(*level),
             _ => None,
         }
     }

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::alert::Alert;
-use super::incident::{Action, ClockName, Incident};
+use super::incident::{Action, Incident};
 use super::level::Level;
+use super::procedure::ClockName;
 use super::time::Instant;
 
 /// One thing for the outside to do.
@@ -42,6 +43,8 @@ pub enum Reason {
     Acted(Action),
     /// A clock's limit passed.
     Breached(ClockName),
+    /// Much of a clock's limit has passed.
+    Warned(ClockName),
     /// The last outage ended.
     Restored,
     /// The restoration was confirmed.
@@ -68,6 +71,7 @@ impl Reason {
             Self::Escalated(_) => "escalated",
             Self::Acted(action) => action.name(),
             Self::Breached(_) => "breached",
+            Self::Warned(_) => "warned",
             Self::Restored => "restored",
             Self::Verified => "verified",
             Self::Corrected => "corrected",
@@ -83,7 +87,8 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Escalated(level) => write!(f, "escalated to the {} level", level.name()),
-            Self::Breached(clock) => write!(f, "the {} limit passed", clock.name()),
+            Self::Breached(clock) => write!(f, "the {clock} limit passed"),
+            Self::Warned(clock) => write!(f, "the {clock} limit will pass before long"),
             other => f.write_str(other.name()),
         }
     }

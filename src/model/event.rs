@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::incident::Action;
+use super::incident::{Action, Particulars};
 use super::level::Ratio;
 use super::service::ServiceName;
 use super::time::{Instant, Span};
@@ -48,7 +48,7 @@ pub enum Body {
         cause: Option<Cause>,
     },
     /// Somebody did something about an outage (`repair.acknowledged` … `repair.reviewed`, `repair.held`,
-    /// `repair.resumed`).
+    /// `repair.resumed`, `repair.reclassified`, `notice.sent`, `survey` of an incident).
     Acted(Acted),
     /// Latency samples.
     Latency {
@@ -163,6 +163,8 @@ pub struct Acted {
     pub detail: Option<Box<str>>,
     /// What it came from, with `located`.
     pub cause: Option<Cause>,
+    /// What belongs to just this action.
+    pub particulars: Particulars,
 }
 
 /// Which outage of a service an operator's event is about.

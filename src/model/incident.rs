@@ -5,8 +5,10 @@ use std::str::FromStr;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+pub use super::action::{Action, ActionRecord, Improvement, Particulars, Review, Stage};
 use super::event::Cause;
 use super::level::Level;
+use super::procedure::{ClockName, Until};
 use super::service::ServiceName;
 use super::time::{Instant, Span};
 
@@ -32,121 +34,6 @@ impl FromStr for IncidentId {
         let read = u64::from_str_radix(text, 16).map(Self).map_err(|_| BadIncidentId)?;
         if read.to_string() == text { Ok(read) } else { Err(BadIncidentId) }
     }
-}
-
-/// A stage of the response, in the manual's order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub enum Stage {
-    /// The daemon learned of it.
-    Detected,
-    /// Somebody took it on.
-    Acknowledged,
-    /// Somebody was sent.
-    Dispatched,
-    /// The fault was found.
-    Located,
-    /// A temporary fix holds.
-    Mitigated,
-    /// The permanent fix is in.
-    Repaired,
-    /// The last outage ended.
-    Restored,
-    /// It was confirmed to be over.
-    Verified,
-    /// What was learned is written down.
-    Reviewed,
-}
-
-impl Stage {
-    /// Every stage, in the manual's order.
-    pub const ALL: [Self; 9] = [
-        Self::Detected,
-        Self::Acknowledged,
-        Self::Dispatched,
-        Self::Located,
-        Self::Mitigated,
-        Self::Repaired,
-        Self::Restored,
-        Self::Verified,
-        Self::Reviewed,
-    ];
-
-    /// The stage's name in JSON.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Detected => "detected",
-            Self::Acknowledged => "acknowledged",
-            Self::Dispatched => "dispatched",
-            Self::Located => "located",
-            Self::Mitigated => "mitigated",
-            Self::Repaired => "repaired",
-            Self::Restored => "restored",
-            Self::Verified => "verified",
-            Self::Reviewed => "reviewed",
-        }
-    }
-}
-
-/// What somebody did about an incident, as it is reported in `repair.*` events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub enum Action {
-    /// A stage was reached.
-    Reached(Stage),
-    /// The repair clock was stopped: the repair waits for others.
-    Held,
-    /// The repair clock was let go on.
-    Resumed,
-    /// Somebody gave it another level than the rules did.
-    Reclassified(Level),
-}
-
-impl Action {
-    /// The action's name: the stage's, `held`, `resumed` or `reclassified`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Reached(stage) => stage.name(),
-            Self::Held => "held",
-            Self::Resumed => "resumed",
-            Self::Reclassified(_) => "reclassified",
-        }
-    }
-
-    /// The type of the event that reports it. `detected` and `restored` follow from outages and have none of their
-    /// own.
-    #[must_use]
-    pub const fn event_type(self) -> &'static str {
-        match self {
-            Self::Reached(Stage::Detected) => "outage.started",
-            Self::Reached(Stage::Acknowledged) => "repair.acknowledged",
-            Self::Reached(Stage::Dispatched) => "repair.dispatched",
-            Self::Reached(Stage::Located) => "repair.located",
-            Self::Reached(Stage::Mitigated) => "repair.mitigated",
-            Self::Reached(Stage::Repaired) => "repair.repaired",
-            Self::Reached(Stage::Restored) => "outage.ended",
-            Self::Reached(Stage::Verified) => "repair.verified",
-            Self::Reached(Stage::Reviewed) => "repair.reviewed",
-            Self::Held => "repair.held",
-            Self::Resumed => "repair.resumed",
-            Self::Reclassified(_) => "repair.reclassified",
-        }
-    }
-}
-
-/// An action: what, when, who (R56, R61).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
-pub struct ActionRecord {
-    /// When.
-    pub at: Instant,
-    /// What.
-    pub action: Action,
-    /// Who.
-    pub by: Option<Box<str>>,
-    /// Free text; of a hold or another level its reason.
-    pub detail: Option<Box<str>>,
-    /// What the outage came from, when it was located.
-    pub cause: Option<Cause>,
 }
 
 /// A stage as it was reached.
@@ -231,40 +118,13 @@ pub struct LevelChange {
     pub rule: String,
 }
 
-/// A clock of the manual, ticking on an incident.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub enum ClockName {
-    /// Detected to acknowledged (R1).
-    Response,
-    /// Started to restored (R2).
-    Repair,
-}
-
-impl ClockName {
-    /// Every clock.
-    pub const ALL: [Self; 2] = [Self::Response, Self::Repair];
-
-    /// The clock's name in labels and JSON.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Response => "response",
-            Self::Repair => "repair",
-        }
-    }
-
-    /// Whether a hold stops it. Nothing excuses not to answer.
-    #[must_use]
-    pub const fn can_be_held(self) -> bool {
-        matches!(self, Self::Repair)
-    }
-}
-
 /// How a clock stands.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Clock {
     /// Which clock.
     pub name: ClockName,
+    /// What stops it.
+    pub until: Until,
     /// How long it may run.
     pub limit: Span,
     /// When it started.
@@ -275,6 +135,8 @@ pub struct Clock {
     pub deadline: Option<Instant>,
     /// When the limit passed, if it passed before the clock stopped.
     pub breached: Option<Instant>,
+    /// The last warning before that: after which share of the limit, in percent, and when.
+    pub warned: Option<(u8, Instant)>,
 }
 
 impl Clock {
@@ -364,8 +226,48 @@ impl Incident {
 
     /// The clock of that name.
     #[must_use]
-    pub fn clock(&self, name: ClockName) -> Option<&Clock> {
-        self.clocks.iter().find(|clock| clock.name == name)
+    pub fn clock(&self, name: &ClockName) -> Option<&Clock> {
+        self.clocks.iter().find(|clock| clock.name == *name)
+    }
+
+    /// When a stage was first reached, reported or not. A review counts once it is complete.
+    #[must_use]
+    pub fn reached_at(&self, stage: Stage) -> Option<Instant> {
+        match stage {
+            Stage::Detected => Some(self.detected),
+            Stage::Restored => self.restored,
+            Stage::Verified => self.verified,
+            Stage::Reviewed => self.review().filter(|(_, review)| review.is_complete()).map(|(at, _)| at.at),
+            reported => self.reached(reported).map(|record| record.at),
+        }
+    }
+
+    /// The last review, whether it is complete or not.
+    #[must_use]
+    pub fn review(&self) -> Option<(&ActionRecord, &Review)> {
+        self.actions.iter().rev().find_map(|record| match &record.particulars {
+            Particulars::Review(review) => Some((record, &**review)),
+            _ => None,
+        })
+    }
+
+    /// The notices that were sent, in order of time: when, and of which name.
+    pub fn notices(&self) -> impl Iterator<Item = (&ActionRecord, &str)> {
+        self.actions.iter().filter_map(|record| match &record.particulars {
+            Particulars::Notice(name) => Some((record, &**name)),
+            _ => None,
+        })
+    }
+
+    /// The mean score of those who were asked, from 0 to 100, if any were.
+    #[must_use]
+    pub fn satisfaction(&self) -> Option<f64> {
+        let scores = self.actions.iter().filter_map(|record| match record.particulars {
+            Particulars::Score(score) => Some(score),
+            _ => None,
+        });
+        let (count, sum) = scores.fold((0_u32, 0.0), |(count, sum), score| (count + 1, sum + f64::from(score)));
+        (count > 0).then(|| sum / f64::from(count) / 100.0)
     }
 
     /// The first report of a stage.
@@ -393,7 +295,7 @@ impl Incident {
                 let (by, detail) = (record.by.clone(), record.detail.clone());
                 Some(StageRecord { by, detail, ..plain(stage, record.at) })
             }
-            Action::Held | Action::Resumed | Action::Reclassified(_) => None,
+            _ => None,
         }));
         stages.extend(self.restored.map(|at| plain(Stage::Restored, at)));
         let by_quiet = self.verified.filter(|&at| !stages.iter().any(|s| (s.stage, s.at) == (Stage::Verified, at)));

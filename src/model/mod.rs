@@ -2,6 +2,7 @@
 //!
 //! Must not enter: a serialisation format, a clock, I/O, a runtime, randomness, or any other room of the house.
 
+pub mod action;
 pub mod alert;
 pub mod calendar;
 pub mod effect;
@@ -10,6 +11,7 @@ pub mod figures;
 pub mod incident;
 pub mod level;
 pub mod policy;
+pub mod procedure;
 pub mod service;
 pub mod target;
 pub mod time;

@@ -4,6 +4,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::level::LevelRules;
+use super::procedure::Procedure;
 use super::service::{ServiceFacts, ServiceName};
 use super::target::Targets;
 use super::time::Span;
@@ -19,6 +20,8 @@ pub struct Policy {
     pub targets: Targets,
     /// What makes several outages one incident.
     pub correlation: Correlation,
+    /// Who does what by when.
+    pub procedure: Procedure,
     /// The zone of calendar days, months, quarters and years.
     pub time_zone: String,
     /// The sources that are expected to speak.

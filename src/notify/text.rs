@@ -1,7 +1,7 @@
 //! What an alert says to people, in their language.
 
 use crate::config::Language;
-use crate::model::alert::{Alert, AlertFacts, AlertName, IncidentFacts};
+use crate::model::alert::{About, Alert, AlertFacts, AlertName, IncidentFacts};
 use crate::model::level::Level;
 use crate::model::time::Instant;
 
@@ -10,6 +10,10 @@ pub(super) fn summary(alert: &Alert, language: Language) -> String {
     let scope = alert.key.scope();
     let english = language == Language::English;
     let level = alert.key.level().map_or("", |found| level(found, language));
+    let clock = match &alert.key.about {
+        About::Clock { clock, .. } => clock.as_str(),
+        _ => "",
+    };
     match alert.key.name {
         AlertName::ServiceInterruption if english => format!("{level}-level interruption of {scope}"),
         AlertName::ServiceInterruption => format!("{level}：{scope} 服务中断"),
@@ -19,6 +23,10 @@ pub(super) fn summary(alert: &Alert, language: Language) -> String {
         AlertName::ResponseOverdue => format!("{level}：{scope} 服务中断超时未响应"),
         AlertName::RepairOverdue if english => format!("{scope} was not restored within its limit"),
         AlertName::RepairOverdue => format!("{level}：{scope} 超时未修复"),
+        AlertName::ClockOverdue if english => format!("{clock} of the interruption of {scope} is overdue"),
+        AlertName::ClockOverdue => format!("{level}：{scope} {clock} 已超时"),
+        AlertName::ClockAtRisk if english => format!("{clock} of the interruption of {scope} will soon be overdue"),
+        AlertName::ClockAtRisk => format!("{level}：{scope} {clock} 即将超时"),
         AlertName::ErrorBudgetBurn if english => format!("{scope} spends its error budget too fast"),
         AlertName::ErrorBudgetBurn => format!("{scope} 错误预算消耗过快"),
         AlertName::ErrorBudgetAtRisk if english => format!("{scope} will soon have spent its error budget"),

@@ -181,7 +181,7 @@ fn clocks(incident: &Incident) -> Vec<Row> {
     let row = |clock: &crate::model::incident::Clock| {
         vec![
             text(&incident.id.to_string()),
-            text(clock.name.name()),
+            text(clock.name.as_str()),
             Value::Integer(clock.limit.as_micros()),
             at(clock.started),
             maybe(clock.deadline),

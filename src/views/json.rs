@@ -10,6 +10,7 @@ use crate::model::calendar::{Range, Unit};
 use crate::model::figures::{Figures, LatencyFigures};
 use crate::model::incident::{Incident, Stage, Status};
 use crate::model::level::Ratio;
+use crate::model::procedure::{ClockName, ClockRule, Until};
 use crate::model::service::ServiceName;
 use crate::model::time::{Instant, Span, Window};
 
@@ -223,6 +224,11 @@ fn services<'a>(engine: &'a Engine, incident: &'a Incident) -> Vec<&'a str> {
     if services.is_empty() { vec![incident.service.as_str()] } else { services }
 }
 
+/// The rule of a clock, if it is still one.
+fn rule_of<'a>(engine: &'a Engine, name: &ClockName) -> Option<&'a ClockRule> {
+    engine.procedure().clocks.iter().find(|rule| rule.name == *name)
+}
+
 /// An incident as it stands at `at`.
 #[must_use]
 pub fn incident(engine: &Engine, incident: &Incident, at: Instant) -> Value {
@@ -265,16 +271,49 @@ pub fn incident(engine: &Engine, incident: &Incident, at: Instant) -> Value {
             "reason": hold.reason,
             "by": hold.by,
             "resumed_by": hold.resumed_by,
+            "unresumed": hold.until.is_none() && incident.restored.is_some(),
         })).collect::<Vec<_>>(),
         "clocks": incident.clocks.iter().map(|clock| json!({
-            "name": clock.name.name(),
+            "name": clock.name.as_str(),
+            "until": match clock.until {
+                Until::Reached(stage) => stage.name(),
+                Until::Notice => "notice",
+            },
             "limit_seconds": clock.limit.as_secs_f64(),
             "started": clock.started.to_string(),
             "deadline": text(clock.deadline),
             "held_seconds": clock.held(&holds, at).as_secs_f64(),
             "stopped": text(clock.stopped),
             "breached": text(clock.breached),
+            "warned": clock.warned.map(|(percent, at)| json!({
+                "used_ratio": f64::from(percent) / 100.0, "at": at.to_string(),
+            })),
+            "cite": rule_of(engine, &clock.name).map(|rule| &rule.cite).filter(|cite| !cite.is_empty()),
+            "standing": rule_of(engine, &clock.name).map(|rule| rule.standing.name()),
         })).collect::<Vec<_>>(),
+        "notices": incident.notices().map(|(record, name)| json!({
+            "notice": name,
+            "at": record.at.to_string(),
+            "by": record.by,
+            "detail": record.detail,
+        })).collect::<Vec<_>>(),
+        "review": incident.review().map(|(record, review)| json!({
+            "at": record.at.to_string(),
+            "by": record.by,
+            "root_cause": review.root_cause,
+            "improvements": review.improvements.iter().map(|one| json!({
+                "action": one.action, "owner": one.owner, "due": one.due,
+            })).collect::<Vec<_>>(),
+            "complete": review.is_complete(),
+        })),
+        "assessment": engine.recovery(incident, at).map(|recovery| json!({
+            "response_used_ratio": recovery.response_used,
+            "repair_used_ratio": recovery.repair_used,
+            "watched_until": recovery.watched_until.to_string(),
+            "recurrence": recovery.recurrence.map(|(id, at)| json!({ "incident": id.to_string(), "at": at.to_string() })),
+            "effective": recovery.effective,
+            "satisfaction": recovery.satisfaction,
+        })),
         "levels": incident.levels.iter().map(|change| json!({
             "at": change.at.to_string(),
             "level": change.level.number(),

@@ -1,6 +1,7 @@
 //! `/metrics`: figures of the engine as a collector that reads one consistent view at each scrape, so that nothing
 //! has to be kept up between scrapes and a service that is gone leaves no stale series.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use prometheus::core::{Collector, Desc};
@@ -10,8 +11,8 @@ use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::model::event::Cause;
 use crate::model::figures::{Figures, State};
-use crate::model::incident::ClockName;
 use crate::model::level::{Level, Ratio};
+use crate::model::procedure::ClockName;
 use crate::model::time::{Instant, Window};
 
 /// The engine's figures at the time of the scrape.
@@ -232,8 +233,10 @@ fn incidents(engine: &Engine, at: Instant) -> Vec<MetricFamily> {
         "Clocks whose limit passed. One that had passed before the outage was reported counts once its restoration is \
          confirmed.",
     );
-    for clock in ClockName::ALL {
-        breaches.push(&[("clock", clock.name())], counts.breaches.get(&clock).copied().unwrap_or(0) as f64);
+    let ruled = engine.procedure().clocks.iter().map(|rule| &rule.name);
+    let clocks: BTreeSet<&ClockName> = ruled.chain(counts.breaches.keys()).collect();
+    for clock in clocks {
+        breaches.push(&[("clock", clock.as_str())], counts.breaches.get(clock).copied().unwrap_or(0) as f64);
     }
     let mut targets =
         Family::gauge("fournines_target", "The targets in force, in base units: ratios, seconds, counts.");

@@ -15,12 +15,13 @@ use budgets::{
     latency_called_for, latency_firing, promising_latency, sampled, told, troubles,
 };
 use fournines::engine::{Engine, Input};
-use fournines::model::alert::{AlertName, BurnPair, Owner};
+use fournines::model::alert::{About, Alert, AlertName, BurnPair, Owner};
 use fournines::model::calendar::Range;
 use fournines::model::effect::{Effect, EffectKind};
 use fournines::model::event::{Body, Outcome};
 use fournines::model::figures::{Figures, State};
-use fournines::model::incident::{Action, Clock, ClockName, Incident, Stage, Status};
+use fournines::model::incident::{Action, Clock, Incident, Stage, Status};
+use fournines::model::procedure::ClockName;
 use fournines::model::time::{Instant, Span, Window};
 use oracle::{bitmap, count_group};
 use proptest::collection::vec;
@@ -394,7 +395,7 @@ fn ran(incident: &Incident, clock: &Clock, until: Instant) -> Span {
         edges.extend(incident.actions.iter().filter_map(|record| match record.action {
             Action::Held => Some((record.at, Some(true))),
             Action::Resumed => Some((record.at, Some(false))),
-            Action::Reached(_) | Action::Reclassified(_) => None,
+            _ => None,
         }));
     }
     edges.sort_by_key(|&(at, _)| at);
@@ -412,29 +413,57 @@ fn nothing_is_overdue(engine: &Engine) -> Result<(), TestCaseError> {
     let now = engine.now();
     for incident in engine.incidents() {
         let mut expected = BTreeSet::new();
-        if incident.is_live() {
-            expected.insert((AlertName::ServiceInterruption, incident.level));
-            for clock in &incident.clocks {
-                let passed = ran(incident, clock, clock.stopped.unwrap_or(now)) > clock.limit;
-                prop_assert_eq!(clock.breached.is_some(), passed, "{:?} at {}", clock, now);
-                let until = clock.breached.map(|breached| ran(incident, clock, breached));
-                prop_assert!(until.is_none_or(|until| until == clock.limit), "{:?} at {}", clock, now);
-                match clock.name {
-                    ClockName::Response if passed && incident.reached(Stage::Acknowledged).is_none() => {
-                        expected.insert((AlertName::ResponseOverdue, incident.level));
-                    }
-                    ClockName::Repair if passed => {
-                        expected.insert((AlertName::RepairOverdue, incident.level));
-                    }
-                    ClockName::Response | ClockName::Repair => {}
+        let level = incident.level;
+        let own = !matches!(incident.status, Status::Merged | Status::Withdrawn);
+        for clock in incident.clocks.iter().filter(|_| own) {
+            let used = ran(incident, clock, clock.stopped.unwrap_or(now));
+            let passed = used > clock.limit;
+            prop_assert_eq!(clock.breached.is_some(), passed, "{:?} at {}", clock, now);
+            let until = clock.breached.map(|breached| ran(incident, clock, breached));
+            prop_assert!(until.is_none_or(|until| until == clock.limit), "{:?} at {}", clock, now);
+            let share = |percent| Span::from_micros(clock.limit.as_micros() / 100 * i64::from(percent));
+            // A hold that begins just as a share has passed comes in time.
+            let warned = clock.warned.map(|(percent, _)| percent);
+            let given = [50, 80].into_iter().all(|percent| match warned >= Some(percent) {
+                true => used >= share(percent),
+                false => used <= share(percent) && (used < share(percent) || clock.deadline.is_none()),
+            });
+            prop_assert!(given, "{:?} at {}", clock, now);
+            let runs = clock.stopped.is_none();
+            match clock.name {
+                _ if !passed && runs && warned.is_some() => {
+                    expected.insert((AlertName::ClockAtRisk, level, warned));
                 }
+                ClockName::Response if passed && incident.reached(Stage::Acknowledged).is_none() => {
+                    expected.extend(incident.is_live().then_some((AlertName::ResponseOverdue, level, None)));
+                }
+                ClockName::Repair if passed => {
+                    expected.extend(incident.is_live().then_some((AlertName::RepairOverdue, level, None)));
+                }
+                ClockName::Named(_) if passed && runs => {
+                    expected.insert((AlertName::ClockOverdue, level, None));
+                }
+                _ => {}
             }
+        }
+        if let Some(fixed) = incident.reached(Stage::Mitigated).filter(|_| own) {
+            let owed = incident.clock(&ClockName::Named("permanent_fix".into())).unwrap();
+            prop_assert_eq!(owed.started, fixed.at);
+            prop_assert_eq!(owed.stopped, incident.reached(Stage::Repaired).map(|record| record.at));
+        }
+        if incident.is_live() {
+            expected.insert((AlertName::ServiceInterruption, level, None));
             prop_assert!(incident.next_level.is_none_or(|(_, due)| due > now), "{:?} at {}", incident, now);
             let quiet = incident.restored.map(|end| end.plus(Span::from_mins(10)));
             prop_assert!(quiet.is_none_or(|due| due > now), "{:?} at {}", incident, now);
         }
         let own = engine.alerts().filter(|alert| alert.key.incident() == Some(incident.id));
-        let fires: BTreeSet<_> = own.filter_map(|alert| Some((alert.key.name, alert.key.level()?))).collect();
+        let used = |alert: &Alert| match alert.key.about {
+            About::Clock { used, .. } => used,
+            _ => None,
+        };
+        let fires: BTreeSet<_> =
+            own.filter_map(|alert| Some((alert.key.name, alert.key.level()?, used(alert)))).collect();
         prop_assert_eq!(fires, expected, "{:?} at {}", incident, now);
     }
     // A planned outage is one of its own a microsecond after its maintenance.

@@ -5,8 +5,10 @@ use std::fmt::Write;
 use fournines::engine::{Engine, Input};
 use fournines::ingest::decode::{Gate, Layout, decode};
 use fournines::model::effect::Effect;
+use fournines::model::incident::Stage;
 use fournines::model::level::{Condition, LevelRules, Ratio, Rule};
 use fournines::model::policy::{Correlation, Feed, Policy};
+use fournines::model::procedure::{ClockName, ClockRule, Milestone, Procedure, Until};
 use fournines::model::service::{ServiceFacts, ServiceName};
 use fournines::model::target::{
     LatencyTarget, Maintenance, MeasurementLimit, Override, Scope, Target, Targets, Value,
@@ -263,7 +265,19 @@ pub(crate) fn policy() -> Policy {
         maintenance: Some(Maintenance::Ignore),
         latency: Some(LatencyTarget { limit: Span::from_millis(200), ratio: Ratio::new(0.5).unwrap() }),
     };
+    let named = |name: &str, from, stage, limit| ClockRule {
+        limits: [Some(Span::from_mins(limit)); 3],
+        ..ClockRule::until_stage(ClockName::Named(name.into()), Milestone::Reached(from), stage)
+    };
+    let mut procedure = Procedure::default();
+    procedure.clocks.push(named("permanent_fix", Stage::Mitigated, Stage::Repaired, 40));
+    procedure.clocks.push(ClockRule {
+        until: Until::Notice,
+        when: vec![vec![Condition::LongerThan(Span::from_mins(25))]],
+        ..named("report", Stage::Detected, Stage::Reviewed, 10)
+    });
     Policy {
+        procedure,
         services: SERVICES.iter().map(|known| (ServiceName::new(known.name).unwrap(), facts(known))).collect(),
         levels: LevelRules {
             first: vec![

@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::{from_record, to_record};
 use crate::model::level::{Condition, Level};
+use crate::model::procedure::Until;
 use crate::model::target::{Subject, Value};
 
 fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
@@ -133,4 +134,34 @@ fn a_policy_survives_its_record() {
     let record = to_record(&policy);
     assert_eq!(from_record(&record).unwrap(), policy);
     assert_eq!(to_record(&from_record(&record).unwrap()), record);
+}
+
+#[test]
+fn a_stage_without_owner_limit_or_criterion_is_refused() {
+    let mistakes = load(
+        "[stages.dispatched]\nfrom = \"noon\"\n[stages.restored]\nowner = \"\"\nwarn_at = [1.5]\n[reporting]\nregulators = [\"uk\"]\n[[reporting.notice]]\nname = \"own\"\n",
+        &[],
+    )
+    .unwrap_err();
+    let expected = [
+        "fournines.toml:1: stages.dispatched.owner: nobody answers for this stage: say who does, such as owner = \"field service\"",
+        "fournines.toml:1: stages.dispatched.done_when: nothing says when this stage is done: say so in a line",
+        "fournines.toml:2: stages.dispatched.from: \"noon\" is none of started, detected, acknowledged, dispatched, located, mitigated, repaired, restored, verified, reviewed",
+        "fournines.toml:1: stages.dispatched.limit: nothing says by when this stage is due: say limit = \"2h\", or limit.first = \"1h\" and so on for some levels",
+        "fournines.toml:4: stages.restored.owner: nobody answers for this stage: say who does, such as owner = \"field service\"",
+        "fournines.toml:5: stages.restored.warn_at: 1.5 is not a share of the limit between 0 and 1",
+        "fournines.toml:8: reporting.notice[0].limit: nothing says by when it is due: say limit = \"24h\"",
+        "fournines.toml:7: reporting.regulators: \"uk\" is none of cn, us-fcc, eu, au",
+    ];
+    assert_eq!(mistakes, expected);
+}
+
+#[test]
+fn a_record_of_the_policy_has_all_of_the_procedure() {
+    let said = "[stages.dispatched]\nowner = \"field\"\ndone_when = \"on the way\"\nlimit.first = \"20m\"\nwarn_at = [0.07, 0.9]\n[reporting]\nregulators = [\"cn\", \"us-fcc\", \"eu\", \"au\"]\n";
+    let policy = load(said, &[]).unwrap().policy;
+    assert_eq!(policy.procedure.clocks.len(), 19);
+    assert!(policy.procedure.clocks.iter().all(|rule| rule.until != Until::Notice || !rule.cite.is_empty()));
+    let read = from_record(&to_record(&policy)).unwrap();
+    assert_eq!(read.procedure, policy.procedure);
 }

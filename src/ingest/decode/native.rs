@@ -10,13 +10,13 @@ use super::{Bad, Gate};
 use crate::model::event::{
     About, Acted, Body, CaseKind, CaseStep, Cause, Event, Maintained, OutageFacts, OutageStarted, Severity,
 };
-use crate::model::incident::{Action, Stage};
+use crate::model::incident::{Action, Improvement, Particulars, Review, Stage};
 use crate::model::level::{Level, Ratio};
 use crate::model::service::ServiceName;
 use crate::model::time::{Instant, Span};
 
 /// Every type of the contract, to name the nearest when one is misspelt.
-const TYPES: [&str; 24] = [
+const TYPES: [&str; 25] = [
     "outage.started",
     "outage.updated",
     "outage.ended",
@@ -30,6 +30,7 @@ const TYPES: [&str; 24] = [
     "repair.held",
     "repair.resumed",
     "repair.reclassified",
+    "notice.sent",
     "latency",
     "measurement",
     "maintenance.planned",
@@ -57,6 +58,17 @@ pub(super) struct Reader<'g> {
 }
 
 /// An event as it is written. Fields that are not here are kept in the journal and ignored.
+/// An improvement as a review says it.
+#[derive(Deserialize)]
+struct RawImprovement<'a> {
+    #[serde(borrow)]
+    action: Option<Text<'a>>,
+    #[serde(borrow)]
+    owner: Option<Text<'a>>,
+    #[serde(borrow)]
+    due: Option<Text<'a>>,
+}
+
 #[derive(Deserialize)]
 struct Raw<'a> {
     #[serde(borrow, rename = "type")]
@@ -108,6 +120,12 @@ struct Raw<'a> {
     score: Option<f64>,
     #[serde(borrow)]
     of: Option<Text<'a>>,
+    #[serde(borrow)]
+    notice: Option<Text<'a>>,
+    #[serde(borrow)]
+    root_cause: Option<Text<'a>>,
+    #[serde(borrow)]
+    improvements: Option<Vec<RawImprovement<'a>>>,
 }
 
 /// A text that borrows from the line where it can: `Cow` inside an `Option` would always copy.
@@ -169,7 +187,7 @@ impl<'g> Reader<'g> {
             Some(key) => bounded(key, "outage", KEY_CHARS_MAX),
             None => Ok(Box::default()),
         };
-        let acted = |action| {
+        let acted_on = |action, particulars| {
             let detail = if matches!(action, Action::Held | Action::Reclassified(_)) {
                 raw.reason.as_ref().or(raw.detail.as_ref())
             } else {
@@ -182,8 +200,10 @@ impl<'g> Reader<'g> {
                 by: person(raw)?,
                 detail: detail.map(Text::boxed),
                 cause: cause(raw)?,
+                particulars,
             }))
         };
+        let acted = |action| acted_on(action, Particulars::None);
         let stage = |stage| acted(Action::Reached(stage));
         let case = |step| {
             let kind = match raw.case_kind.as_ref().map(|kind| &*kind.0) {
@@ -217,7 +237,11 @@ impl<'g> Reader<'g> {
             "repair.mitigated" => stage(Stage::Mitigated),
             "repair.repaired" => stage(Stage::Repaired),
             "repair.verified" => stage(Stage::Verified),
-            "repair.reviewed" => stage(Stage::Reviewed),
+            "repair.reviewed" => acted_on(Action::Reached(Stage::Reviewed), review(raw)?),
+            "notice.sent" => {
+                let notice = required_key(&raw.notice, "notice")?;
+                acted_on(Action::Notified, Particulars::Notice(notice))
+            }
             "repair.held" => acted(Action::Held),
             "repair.resumed" => acted(Action::Resumed),
             "repair.reclassified" => {
@@ -252,6 +276,11 @@ impl<'g> Reader<'g> {
                 if !(0.0..=100.0).contains(&score) {
                     return Err(format!("`score` {score} is not from 0 to 100"));
                 }
+                if raw.incident.is_some() || raw.outage.is_some() {
+                    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 10 000")]
+                    let hundredths = (score * 100.0).round() as u32;
+                    return acted_on(Action::Surveyed, Particulars::Score(hundredths));
+                }
                 Ok(Body::Survey { score, service: self.service(raw)? })
             }
             "heartbeat" => Ok(Body::Heartbeat),
@@ -282,6 +311,23 @@ impl<'g> Reader<'g> {
             _ => Ok(Some(name)),
         }
     }
+}
+
+/// What a review says; what it does not say yet is empty.
+fn review(raw: &Raw<'_>) -> Refusal<Particulars> {
+    if raw.root_cause.is_none() && raw.improvements.is_none() {
+        return Ok(Particulars::None);
+    }
+    let text = |text: &Option<Text<'_>>| text.as_ref().map(Text::boxed).unwrap_or_default();
+    let improvements = raw.improvements.iter().flatten().map(|one| {
+        let due = text(&one.due);
+        if !due.is_empty() && due.parse::<jiff::civil::Date>().is_err() {
+            return Err(format!("`improvements`: `due` {due:?} is not a date such as 2026-04-01"));
+        }
+        Ok(Improvement { action: text(&one.action), owner: text(&one.owner), due })
+    });
+    let improvements = improvements.collect::<Refusal<Vec<Improvement>>>()?;
+    Ok(Particulars::Review(Box::new(Review { root_cause: text(&raw.root_cause), improvements })))
 }
 
 fn latency(service: ServiceName, raw: &Raw<'_>) -> Refusal<Body> {
