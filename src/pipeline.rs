@@ -354,7 +354,12 @@ impl Pipeline {
     /// Writes a checkpoint. One that fails is no loss: the journal has it all, and the next one is tried in its time.
     fn checkpoint(&mut self) {
         let watch = Stopwatch::start();
-        let snapshot = read(&self.engine).snapshot();
+        let engine = read(&self.engine);
+        let snapshot = engine.snapshot();
+        for outlet in &mut self.outlets {
+            outlet.look_up(&|id| engine.interruptions_of(id));
+        }
+        drop(engine);
         match self.journal.checkpoint(&snapshot, &mut self.outlets) {
             Ok(()) => {
                 self.telemetry.checkpoint_seconds.observe(watch.seconds());

@@ -113,9 +113,17 @@ fn a_flipped_byte_is_found_and_named() {
     let text = |path: &Path| -> Result<Vec<String>, rusqlite::Error> {
         let connection = Connection::open(path)?;
         let mut all = Vec::new();
-        for table in
-            ["batches", "checkpoints", "incidents", "incident_actions", "incident_levels", "incident_clocks"]
-        {
+        for table in [
+            "batches",
+            "checkpoints",
+            "incidents",
+            "incident_outages",
+            "incident_stages",
+            "incident_actions",
+            "incident_levels",
+            "incident_clocks",
+            "incident_changes",
+        ] {
             let mut select = connection.prepare(&format!("SELECT * FROM {table}"))?;
             let count = select.column_count();
             let mut rows = select.query([])?;
@@ -130,7 +138,7 @@ fn a_flipped_byte_is_found_and_named() {
     let before = text(&file).unwrap();
     let mut chance = Chance(9);
     let mut found = 0;
-    for _ in 0..150 {
+    for _ in 0..200 {
         let place = usize::try_from(chance.below(bytes.len() as u64)).unwrap();
         let mut changed = bytes.clone();
         changed[place] ^= 1 << chance.below(8);

@@ -33,6 +33,7 @@ pub(super) struct Arguments {
 #[derive(Default)]
 struct Examination {
     engine: Engine,
+    changes: store::Changes,
     /// The last batch that the engine has.
     last: Option<Instant>,
     wrong: Vec<String>,
@@ -110,6 +111,7 @@ impl Examination {
                 self.last = Some(stored.received);
                 let source = (&*stored.source, stored.key.as_deref());
                 apply_batch(&mut self.engine, stored.received, source, inputs, &mut effects, |_, _| {});
+                self.changes.take(&effects);
             }
             Ok(_) => {}
             Err(problem) => {
@@ -132,13 +134,21 @@ impl Examination {
             Err(BadSnapshot::OtherVersion) => return,
             Err(error) => return self.wrong.push(format!("checkpoint {sequence}: {error}")),
         };
-        self.engine.advance(restored.now().max(self.last.unwrap_or(Instant::MIN)), &mut Vec::new());
+        let mut effects = Vec::new();
+        self.engine.advance(restored.now().max(self.last.unwrap_or(Instant::MIN)), &mut effects);
+        self.changes.take(&effects);
         if self.engine.snapshot() != checkpoint.snapshot {
             self.wrong.push(format!("checkpoint {sequence}: is not what the journal up to it amounts to"));
         }
         if with_rows {
             let known = self.engine.folded_until().unwrap_or(Instant::MIN);
-            match store::differences(journal.file(), self.engine.incidents(), known) {
+            match store::differences(
+                journal.file(),
+                self.engine.incidents(),
+                &|id| self.engine.interruptions_of(id),
+                &self.changes,
+                known,
+            ) {
                 Ok(wrong) => self.wrong.extend(wrong),
                 Err(error) => self.wrong.push(format!("the rows of incidents: {error}")),
             }

@@ -399,7 +399,8 @@ impl Engine {
         };
         let breached: Vec<ClockName> =
             after.clocks.iter().filter(certain).map(|clock| clock.name.clone()).collect();
-        let changed = *before != after;
+        // Rows are kept of its outages, too.
+        let changed = *before != after || !places.is_empty();
         let live = after.is_live();
         let Some(tracked) = self.state.incidents.records.get_mut(&id) else { return };
         tracked.incident = after;

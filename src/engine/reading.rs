@@ -16,9 +16,10 @@ use super::topology::DEPTH_MAX;
 use crate::model::alert::Alert;
 use crate::model::calendar::{Calendar, Range};
 use crate::model::figures::{Figures, LatencyFigures, State, Tallies};
-use crate::model::incident::{Incident, IncidentId};
+use crate::model::incident::{Incident, IncidentId, Interruption};
 use crate::model::level::Ratio;
 use crate::model::procedure::Procedure;
+use crate::model::service::ServiceName;
 use crate::model::target::{AVAILABILITY, Maintenance, Targets, Value};
 use crate::model::time::{Instant, Window};
 
@@ -102,6 +103,33 @@ impl Engine {
     /// The services that were out in an incident, in the order in which they were first named.
     pub fn services_of(&self, id: IncidentId) -> impl Iterator<Item = &str> {
         self.state.incidents.services(id).map(|place| self.registry.name(place))
+    }
+
+    /// The outages that are part of an incident, by service and start.
+    #[must_use]
+    pub fn interruptions_of(&self, id: IncidentId) -> Vec<Interruption> {
+        let incidents = &self.state.incidents;
+        let own = incidents.records.get(&id).and_then(|tracked| tracked.cluster);
+        let mut found = Vec::new();
+        for place in incidents.services(id) {
+            let Some(history) = self.registry.history(place) else { continue };
+            for episode in history.episodes.iter().filter(|episode| Some(episode.cluster) == own) {
+                let within = history.outages_within(episode.start, episode.end_or_max());
+                found.extend(within.iter().filter(|outage| outage.counts(self.state.now)).map(|outage| {
+                    Interruption {
+                        service: ServiceName::known(self.registry.name(place)),
+                        region: self.registry.region(place).to_owned(),
+                        outage: outage.key.clone(),
+                        started: outage.start,
+                        ended: outage.end.filter(|&end| end <= self.state.now),
+                        users: outage.parts.iter().filter_map(|part| part.users).max(),
+                        cause: outage.cause,
+                        detail: outage.detail.clone(),
+                    }
+                }));
+            }
+        }
+        found
     }
 
     /// Every alert that fires.

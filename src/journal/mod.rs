@@ -14,6 +14,7 @@ use rusqlite::Transaction;
 pub use embedded::{Journal, integrity, open_reader};
 
 use crate::model::effect::Effect;
+use crate::model::incident::{IncidentId, Interruption};
 use crate::model::time::Instant;
 
 /// What a batch holds.
@@ -74,6 +75,9 @@ pub struct Checkpoint {
 pub trait Outlet: Send {
     /// Takes note of effects. Taking the same one twice is harmless.
     fn take(&mut self, effects: &[Effect]);
+
+    /// Looks up, before it writes, the outages of the incidents of which it keeps rows.
+    fn look_up(&mut self, _: &dyn Fn(IncidentId) -> Vec<Interruption>) {}
 
     /// Writes what changed since the last time.
     ///

@@ -152,6 +152,27 @@ impl Clock {
     }
 }
 
+/// An outage of a service that is part of an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interruption {
+    /// The service.
+    pub service: ServiceName,
+    /// Its region; empty when unknown.
+    pub region: String,
+    /// The outage's key.
+    pub outage: Box<str>,
+    /// When it began.
+    pub started: Instant,
+    /// When it ended; absent while it goes on.
+    pub ended: Option<Instant>,
+    /// The most users that were said to be affected.
+    pub users: Option<u64>,
+    /// What it came from.
+    pub cause: Cause,
+    /// What was said of it.
+    pub detail: Option<Box<str>>,
+}
+
 /// An incident as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Incident {

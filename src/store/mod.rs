@@ -6,16 +6,17 @@
 
 mod rows;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-use rusqlite::types::Value;
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OpenFlags, Transaction, params_from_iter};
 
 use crate::journal::Outlet;
 use crate::model::effect::{Effect, EffectKind};
-use crate::model::incident::{Incident, IncidentId};
+use crate::model::incident::{Incident, IncidentId, Interruption};
 use crate::model::time::Instant;
-use rows::{Row, TABLES, Table};
+use rows::{CHANGES, Row, TABLES, Table};
 
 /// Makes the tables, if they are not there yet. Those of an older version are made anew: the journal is read from its
 /// start then.
@@ -23,7 +24,7 @@ use rows::{Row, TABLES, Table};
 /// # Errors
 /// When the database fails.
 pub fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    for table in &TABLES {
+    for table in TABLES.iter().chain([&CHANGES]) {
         let columns = columns(connection, table.name)?;
         if !columns.is_empty() && columns != table.names() {
             connection.execute_batch(&format!("DROP TABLE {}", table.name))?;
@@ -41,15 +42,24 @@ fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>
 /// Incidents that changed since the last checkpoint.
 #[derive(Debug, Default)]
 pub struct Store {
-    changed: BTreeMap<IncidentId, Incident>,
+    changed: BTreeMap<IncidentId, (Incident, Vec<Interruption>)>,
+    /// How their records changed, in order.
+    changes: Vec<Row>,
 }
 
 impl Outlet for Store {
     fn take(&mut self, effects: &[Effect]) {
         for effect in effects {
             if let EffectKind::Record(incident) = &effect.kind {
-                self.changed.insert(incident.id, (**incident).clone());
+                self.changes.push(rows::change(effect.at, &effect.reason, incident));
+                self.changed.insert(incident.id, ((**incident).clone(), Vec::new()));
             }
+        }
+    }
+
+    fn look_up(&mut self, outages: &dyn Fn(IncidentId) -> Vec<Interruption>) {
+        for (&id, (_, own)) in &mut self.changed {
+            *own = outages(id);
         }
     }
 
@@ -58,19 +68,64 @@ impl Outlet for Store {
             let mut delete =
                 transaction.prepare_cached(&format!("DELETE FROM {} WHERE {} = ?1", table.name, table.key()))?;
             let mut insert = transaction.prepare_cached(&table.insert())?;
-            for incident in self.changed.values() {
+            for (incident, outages) in self.changed.values() {
                 delete.execute([incident.id.to_string()])?;
-                for row in (table.rows)(incident) {
+                for row in (table.rows)(incident, outages) {
                     insert.execute(params_from_iter(row))?;
                 }
             }
+        }
+        let mut insert = transaction.prepare_cached(&CHANGES.insert().replace("INSERT", "INSERT OR IGNORE"))?;
+        for row in &self.changes {
+            insert.execute(params_from_iter(row))?;
         }
         Ok(())
     }
 
     fn written(&mut self) {
         self.changed.clear();
+        self.changes.clear();
     }
+}
+
+/// The changes of records that there should be rows of.
+#[derive(Debug, Default)]
+pub struct Changes(HashSet<u64>);
+
+impl Changes {
+    /// Takes note of effects.
+    pub fn take(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            if let EffectKind::Record(incident) = &effect.kind {
+                self.0.insert(digest(&rows::change(effect.at, &effect.reason, incident)));
+            }
+        }
+    }
+
+    /// What is wrong with the rows.
+    fn differences(&self, connection: &Connection) -> rusqlite::Result<Vec<String>> {
+        let mut missing = self.0.clone();
+        let mut wrong = Vec::new();
+        for (id, rows) in read(connection, &CHANGES)? {
+            for row in rows {
+                let digest = digest(&row);
+                missing.remove(&digest);
+                if !self.0.contains(&digest) {
+                    wrong.push(format!("incident {id}: a row of {} is in no journal", CHANGES.name));
+                }
+            }
+        }
+        if !missing.is_empty() {
+            wrong.push(format!("{} row(s) of {} are missing", missing.len(), CHANGES.name));
+        }
+        Ok(wrong)
+    }
+}
+
+fn digest(row: &Row) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    format!("{row:?}").hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Holds the rows in `file` against the incidents that they should say. Returns what is wrong with them, by name; rows of
@@ -81,19 +136,22 @@ impl Outlet for Store {
 pub fn differences<'a>(
     file: &std::path::Path,
     incidents: impl Iterator<Item = &'a Incident>,
+    outages: &dyn Fn(IncidentId) -> Vec<Interruption>,
+    changes: &Changes,
     known: Instant,
 ) -> rusqlite::Result<Vec<String>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
     let incidents: Vec<&Incident> = incidents.collect();
     let own: BTreeSet<String> = incidents.iter().map(|incident| incident.id.to_string()).collect();
-    let mut wrong = Vec::new();
+    let mut wrong = changes.differences(&connection)?;
     let mut old: BTreeSet<String> = BTreeSet::new();
     for table in &TABLES {
         let mut found = read(&connection, table)?;
         for incident in &incidents {
             let id = incident.id.to_string();
-            let (expected, rows) = ((table.rows)(incident), found.remove(&id).unwrap_or_default());
+            let (expected, rows) =
+                ((table.rows)(incident, &outages(incident.id)), found.remove(&id).unwrap_or_default());
             if let Some(problem) = difference(table, &expected, &rows) {
                 wrong.push(format!("incident {id}: {problem}"));
             }
@@ -115,10 +173,22 @@ fn read(connection: &Connection, table: &Table) -> rusqlite::Result<BTreeMap<Str
     let mut rows = select.query([])?;
     let mut found: BTreeMap<String, Vec<Row>> = BTreeMap::new();
     while let Some(row) = rows.next()? {
-        let values: Row = (0..count).map(|place| row.get(place)).collect::<rusqlite::Result<_>>()?;
-        found.entry(row.get(0)?).or_default().push(values);
+        let values: Row = (0..count).map(|place| row.get_ref(place).map(lossy)).collect::<rusqlite::Result<_>>()?;
+        let id = match values.first() {
+            Some(Value::Text(id)) => id.clone(),
+            other => format!("{other:?}"),
+        };
+        found.entry(id).or_default().push(values);
     }
     Ok(found)
+}
+
+/// A value as far as it can be read.
+fn lossy(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Text(bytes) => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
+        other => Value::try_from(other).unwrap_or(Value::Null),
+    }
 }
 
 fn began(rows: &[Row]) -> Option<Instant> {
