@@ -23,7 +23,7 @@ use crate::engine::{Engine, Input};
 use crate::ingest::actions::{Desk, act};
 use crate::ingest::decode::{Gate, Layout, decode};
 use crate::ingest::http::{Intake, post_events};
-use crate::journal::{Journal, JournalError, Kind, Stored};
+use crate::journal::{self, Journal, JournalError, Kind, Stored};
 use crate::model::time::Instant;
 use crate::notify::{self, Alertmanager, Outbox, Wording};
 use crate::pipeline::{self, CheckpointPace, INBOX_MAX, Pipeline, Submission};
@@ -32,6 +32,7 @@ use crate::server;
 use crate::store::{self, Store};
 use crate::telemetry::Telemetry;
 use crate::views::api::{self, Reading};
+use crate::views::export;
 use crate::views::metrics::EngineCollector;
 
 /// How long receivers are given to take the last news when the daemon stops.
@@ -115,6 +116,7 @@ impl Daemon {
             telemetry: telemetry.clone(),
             started: clock.now(),
             storage: settings.storage.path.display().to_string(),
+            file: journal::file_in(&settings.storage.path),
         });
         let door = tokio::spawn(server::run(listener, routes(intake, reading, ready.clone()), front.clone()));
 
@@ -350,6 +352,7 @@ fn routes(intake: Arc<Intake>, reading: Arc<Reading>, ready: Arc<AtomicBool>) ->
                 .route("/api/v1/groups", get(api::groups))
                 .route("/api/v1/groups/{group}", get(api::group))
                 .route("/api/v1/incidents", get(api::incidents))
+                .route("/api/v1/incidents/export", get(export::export))
                 .route("/api/v1/incidents/{id}", get(api::incident))
                 .with_state(reading.clone()),
         )

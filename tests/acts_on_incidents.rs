@@ -80,6 +80,17 @@ fn what_cannot_be_done_is_refused_with_what_can() {
         ("reclassify", json!({ "by": "li", "level": 4, "reason": "x" }), 400, "1, 2 or 3"),
         ("reclassify", json!({ "by": "li", "reason": "x" }), 400, "level"),
         ("repair", json!({ "by": "li", "level": 1 }), 400, "reclassify only"),
+        ("review", json!({ "by": "li", "root_cause": "rain" }), 400, "improvements"),
+        ("review", json!({ "by": "li", "root_cause": "rain", "improvements": [] }), 400, "at least one"),
+        (
+            "review",
+            json!({ "by": "li", "root_cause": "rain", "improvements": [{"action": "a", "owner": "b", "due": "soon"}] }),
+            400,
+            "2026-04-01",
+        ),
+        ("repair", json!({ "by": "li", "root_cause": "rain" }), 400, "review only"),
+        ("notify", json!({ "by": "li" }), 400, "notice"),
+        ("survey", json!({ "by": "li", "score": 101 }), 400, "0 to 100"),
         ("acknowlege", json!({ "by": "li" }), 404, "acknowledge"),
     ];
     for (stage, body, code, hint) in refusals {
@@ -95,4 +106,50 @@ fn what_cannot_be_done_is_refused_with_what_can() {
     post(&daemon, &format!(r#"{{"type":"retraction","of":"core","time":"{now}"}}"#));
     let (code, problem) = act(&daemon, &id, "acknowledge", &json!({ "by": "li" }));
     assert_eq!(code, 409, "{problem}");
+}
+
+#[test]
+fn what_is_owed_is_told_and_reviewed() {
+    let folder = tempfile::tempdir().unwrap();
+    let notice = "[[reporting.notice]]\nname = \"customers\"\nlimit = \"2h\"\ncite = \"contract, clause 7\"";
+    let daemon = fournines(folder.path(), free_port(), notice);
+    goes_down(&daemon, "core");
+    let before = incident(&daemon);
+    let id = before["id"].as_str().unwrap().to_owned();
+    let clock = |incident: &Value, name: &str| {
+        let clocks = incident["clocks"].as_array().unwrap().clone();
+        clocks.into_iter().find(|clock| clock["name"] == name).unwrap_or_default()
+    };
+    let owed = clock(&before, "customers");
+    assert_eq!((&owed["cite"], &owed["standing"]), (&json!("contract, clause 7"), &json!("OWN")));
+    assert_eq!((&owed["stopped"], &owed["until"]), (&Value::Null, &json!("notice")));
+    let review = json!({
+        "by": "chen",
+        "root_cause": "a worn fan",
+        "improvements": [{ "action": "check the fans", "owner": "wang", "due": "2027-04-01" }],
+    });
+    for (stage, body) in [
+        ("notify", json!({ "by": "zhao", "notice": "customers", "detail": "by text message" })),
+        ("mitigate", json!({ "by": "wang" })),
+        ("survey", json!({ "by": "a subscriber", "score": 80 })),
+        ("review", review),
+    ] {
+        let (code, shown) = act(&daemon, &id, stage, &body);
+        assert_eq!(code, 200, "{stage}: {shown}");
+    }
+    let time = Clock::system().now();
+    post(&daemon, &format!(r#"{{"type":"outage.ended","service":"core","time":"{time}"}}"#));
+    let (_, shown) = act(&daemon, &id, "verify", &json!({ "by": "li" }));
+    assert_eq!(shown["status"], "reviewed", "{shown}");
+    assert_eq!(shown["notices"][0]["by"], "zhao");
+    assert_eq!(clock(&shown, "customers")["stopped"], shown["notices"][0]["at"]);
+    assert_eq!(clock(&shown, "permanent_fix")["stopped"], Value::Null, "it is still owed");
+    assert_eq!((&shown["review"]["complete"], &shown["review"]["by"]), (&json!(true), &json!("chen")));
+    assert_eq!(shown["assessment"]["satisfaction"], 80.0);
+    assert!(shown["assessment"]["repair_used_ratio"].as_f64().unwrap() < 0.1);
+    drop(daemon);
+    let daemon = fournines(folder.path(), free_port(), notice);
+    let mut after = incident(&daemon);
+    after["assessment"] = shown["assessment"].clone();
+    assert_eq!(after, shown, "nothing of it waits for a checkpoint");
 }

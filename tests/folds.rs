@@ -93,6 +93,11 @@ fn days_are_folded_and_answer_as_before() {
             let kept = period(daemon, of, &day(recent));
             assert_eq!(kept["downtime_seconds"], json!(3.0 * 60.0), "{of}");
         }
+        // The database of record has all incidents, those of the folded day too.
+        let exported = text(&format!("{}/api/v1/incidents/export?format=ndjson", daemon.url));
+        let began = |line: &str| serde_json::from_str::<Value>(line).unwrap()["started"].clone();
+        let began: Vec<Value> = exported.lines().map(began).collect();
+        assert_eq!(began, [old, old.plus(Span::from_hours(1)), recent].map(|at| json!(at.to_string())));
         // An instant within such a day has no exact answer any more, and says so.
         let (status, problem) = refused(&format!("{}/api/v1/services/s?at={old}", daemon.url));
         assert_eq!(status, 400);

@@ -81,7 +81,7 @@ impl Journal {
     pub fn open(folder: &Path) -> Result<Self, JournalError> {
         fs::create_dir_all(folder)
             .map_err(|error| JournalError::Folder { folder: folder.display().to_string(), error })?;
-        let file = folder.join(FILE);
+        let file = file_in(folder);
         let failed = |error| JournalError::Database { file: file.display().to_string(), error };
         let lock = hold(folder, &file)?;
         let mut connection = Connection::open(&file).map_err(failed)?;
@@ -383,7 +383,7 @@ impl Journal {
 /// # Errors
 /// When there is none, or it cannot be read.
 pub fn open_reader(folder: &Path) -> Result<Journal, JournalError> {
-    let file = folder.join(FILE);
+    let file = file_in(folder);
     let failed = |error| JournalError::Database { file: file.display().to_string(), error };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&file, flags).map_err(failed)?;
@@ -394,20 +394,10 @@ pub fn open_reader(folder: &Path) -> Result<Journal, JournalError> {
     Journal::over(connection, file.clone(), None)
 }
 
-/// What is wrong with the structure of the database file itself: of which page, as the database says it.
-///
-/// # Errors
-/// When the file cannot be read as a database at all.
-pub fn integrity(folder: &Path) -> Result<Vec<String>, JournalError> {
-    let file = folder.join(FILE);
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let read = || -> rusqlite::Result<Vec<String>> {
-        let connection = Connection::open_with_flags(&file, flags)?;
-        let mut select = connection.prepare("PRAGMA integrity_check")?;
-        let found: rusqlite::Result<Vec<String>> = select.query_map([], |row| row.get(0))?.collect();
-        Ok(found?.into_iter().filter(|line| line != "ok").collect())
-    };
-    read().map_err(|error| JournalError::Database { file: file.display().to_string(), error })
+/// The journal's file in a storage folder.
+#[must_use]
+pub fn file_in(folder: &Path) -> PathBuf {
+    folder.join(FILE)
 }
 
 /// Takes the folder for one writer.

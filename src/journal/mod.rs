@@ -8,10 +8,12 @@
 
 mod chain;
 mod embedded;
+mod structure;
 
 use rusqlite::Transaction;
 
-pub use embedded::{Journal, integrity, open_reader};
+pub use embedded::{Journal, file_in, open_reader};
+pub use structure::integrity;
 
 use crate::model::effect::Effect;
 use crate::model::incident::{IncidentId, Interruption};

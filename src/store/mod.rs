@@ -4,6 +4,7 @@
 //! Rows are written with the checkpoint that they belong to, so they say what the engine said then; what changed
 //! since is in the engine. Must not enter: anything that decides what an incident is.
 
+mod export;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -16,6 +17,7 @@ use crate::journal::Outlet;
 use crate::model::effect::{Effect, EffectKind};
 use crate::model::incident::{Incident, IncidentId, Interruption};
 use crate::model::time::Instant;
+pub use export::{Filter, Flat, Rows, header};
 use rows::{CHANGES, Row, TABLES, Table};
 
 /// Makes the tables, if they are not there yet. Those of an older version are made anew: the journal is read from its
@@ -25,7 +27,7 @@ use rows::{CHANGES, Row, TABLES, Table};
 /// When the database fails.
 pub fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     for table in TABLES.iter().chain([&CHANGES]) {
-        let columns = columns(connection, table.name)?;
+        let columns = columns_of(connection, table.name)?;
         if !columns.is_empty() && columns != table.names() {
             connection.execute_batch(&format!("DROP TABLE {}", table.name))?;
         }
@@ -34,7 +36,7 @@ pub fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
+fn columns_of(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
     let mut select = connection.prepare(&format!("PRAGMA table_info({table})"))?;
     select.query_map([], |row| row.get(1))?.collect()
 }

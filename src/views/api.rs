@@ -1,5 +1,6 @@
 //! The API for reading. A handler takes the engine's view at one instant and puts it into JSON.
 
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use axum::Json;
@@ -39,10 +40,12 @@ pub struct Reading {
     pub started: Instant,
     /// Where it keeps things.
     pub storage: String,
+    /// The file with the rows of incidents.
+    pub file: PathBuf,
 }
 
 impl Reading {
-    fn engine(&self) -> RwLockReadGuard<'_, Engine> {
+    pub(super) fn engine(&self) -> RwLockReadGuard<'_, Engine> {
         self.engine.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -277,13 +280,7 @@ pub async fn incidents(
 ) -> Result<Json<Value>, Problem> {
     let Query(query) = query.map_err(|error| bad(error.body_text()))?;
     let (from, until) = (instant("from", query.from.as_deref())?, instant("until", query.until.as_deref())?);
-    let level = match query.level.as_deref() {
-        None => None,
-        Some("1" | "first") => Some(Level::First),
-        Some("2" | "second") => Some(Level::Second),
-        Some("3" | "third") => Some(Level::Third),
-        Some(other) => return Err(bad(format!("level: {other:?} is none of 1, 2, 3"))),
-    };
+    let level = level(query.level.as_deref())?;
     let status = query.status.as_deref();
     if status.is_some_and(|status| !STATUSES.contains(&status)) {
         return Err(bad(format!("status: {:?} is none of {}", status.unwrap_or(""), STATUSES.join(", "))));
@@ -332,16 +329,28 @@ pub async fn incident(State(reading): State<Arc<Reading>>, Path(id): Path<String
     }
 }
 
-fn instant(name: &str, text: Option<&str>) -> Result<Option<Instant>, Problem> {
+/// The level that is asked for.
+pub(super) fn level(name: Option<&str>) -> Result<Option<Level>, Problem> {
+    match name {
+        None => Ok(None),
+        Some("1" | "first") => Ok(Some(Level::First)),
+        Some("2" | "second") => Ok(Some(Level::Second)),
+        Some("3" | "third") => Ok(Some(Level::Third)),
+        Some(other) => Err(bad(format!("level: {other:?} is none of 1, 2, 3"))),
+    }
+}
+
+pub(super) fn instant(name: &str, text: Option<&str>) -> Result<Option<Instant>, Problem> {
     text.map(str::parse).transpose().map_err(|error| bad(format!("{name}: {error}")))
 }
 
-fn bad(detail: String) -> Problem {
+pub(super) fn bad(detail: String) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, detail)
 }
 
 /// What `status` may be asked for; `open` is everything not restored.
-const STATUSES: [&str; 7] = ["open", "acknowledged", "mitigated", "restored", "reviewed", "merged", "withdrawn"];
+pub(super) const STATUSES: [&str; 7] =
+    ["open", "acknowledged", "mitigated", "restored", "reviewed", "merged", "withdrawn"];
 
 /// An incident's place in a list, the latest first.
 fn place(incident: &Incident) -> (i64, String) {

@@ -4,5 +4,6 @@
 //! Must not enter: a figure that the engine does not know.
 
 pub mod api;
+pub mod export;
 pub mod json;
 pub mod metrics;

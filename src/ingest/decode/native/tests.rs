@@ -26,6 +26,7 @@ fn every_type_of_the_contract_is_read() {
         "maintenance.cancelled" => r#","maintenance":"m""#,
         "survey" => r#","score":99"#,
         "retraction" => r#","of":"x1""#,
+        "notice.sent" => r#","notice":"customers","incident":"00ff""#,
         kind if kind.starts_with("case.") => r#","case":"c1","kind":"request""#,
         kind if kind.starts_with("outage.") => {
             r#","outage":"o","severity":"degraded","weight":0.5,"users":7,"cause":"human","detail":"d\n""#
