@@ -121,7 +121,8 @@ impl Examination {
         }
         if with_rows {
             let known = self.engine.folded_until().unwrap_or(Instant::MIN);
-            match store::differences(journal.file(), self.engine.incidents(), known) {
+            let incidents = self.engine.incidents().chain(self.engine.drill_incidents());
+            match store::differences(journal.file(), incidents, known) {
                 Ok(wrong) => self.wrong.extend(wrong),
                 Err(error) => self.wrong.push(format!("the rows of incidents: {error}")),
             }

@@ -58,6 +58,7 @@ fn wanted(incident: &Incident) -> Vec<Alert> {
                 level: incident.level,
                 scope: incident.scope.clone(),
                 region: incident.region.clone(),
+                drill: incident.drill.clone(),
             },
         },
         starts,

@@ -80,31 +80,38 @@ impl Engine {
         self.groups().find(|view| view.name == name)
     }
 
-    /// Every incident, by id; those merged or withdrawn among them.
+    /// Every incident of the network, by id; those merged or withdrawn among them. Those of drills are in
+    /// [`Engine::drill_incidents`].
     pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
         self.state.incidents.records.values().map(|tracked| &tracked.incident)
     }
 
-    /// The incident of that id.
+    /// The incident of that id, be it of a drill.
     #[must_use]
     pub fn incident(&self, id: IncidentId) -> Option<&Incident> {
-        self.state.incidents.records.get(&id).map(|tracked| &tracked.incident)
+        self.home_of(id).state.incidents.records.get(&id).map(|tracked| &tracked.incident)
     }
 
     /// The regions of those services, by name.
     #[must_use]
     pub fn regions_of(&self, id: IncidentId) -> BTreeSet<&str> {
-        let regions = self.state.incidents.services(id).map(|place| self.registry.region(place));
+        let home = self.home_of(id);
+        let regions = home.state.incidents.services(id).map(|place| home.registry.region(place));
         regions.filter(|region| !region.is_empty()).collect()
     }
 
     /// The services that were out in an incident, in the order in which they were first named.
     pub fn services_of(&self, id: IncidentId) -> impl Iterator<Item = &str> {
-        self.state.incidents.services(id).map(|place| self.registry.name(place))
+        let home = self.home_of(id);
+        home.state.incidents.services(id).map(|place| home.registry.name(place))
     }
 
-    /// Every alert that fires.
+    /// Every alert that fires, those of drills after the network's own.
     pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
+        self.own_alerts().chain(self.drill_alerts())
+    }
+
+    pub(super) fn own_alerts(&self) -> impl Iterator<Item = &Alert> {
         let histories = self.registry.kept.services.iter().filter_map(|service| service.history.as_deref());
         let of_incidents = self.state.incidents.records.values().flat_map(|tracked| &tracked.alerts);
         let of_services = of_incidents.chain(histories.flat_map(|history| &history.budget_alerts));

@@ -67,6 +67,8 @@ pub enum About {
         scope: ServiceName,
         /// The region concerned; empty when unknown.
         region: String,
+        /// The drill that it belongs to: such an alert is never the same as one of the network.
+        drill: Option<Box<str>>,
     },
     /// The error budget of a rolling window.
     Budget {
@@ -180,7 +182,7 @@ impl AlertKey {
     pub fn labels(&self) -> Vec<(&'static str, String)> {
         let mut labels = vec![("alertname", self.name.name().to_owned()), ("source", "fournines".to_owned())];
         match &self.about {
-            About::Incident { id, level, scope, region } => {
+            About::Incident { id, level, scope, region, drill } => {
                 labels.push(("level", level.name().to_owned()));
                 labels.push(("severity", level.severity().to_owned()));
                 labels.push(("incident", id.to_string()));
@@ -188,6 +190,7 @@ impl AlertKey {
                 if self.name == AlertName::ServiceInterruption {
                     labels.push(("region", region.clone()));
                 }
+                labels.extend(drill.as_ref().map(|drill| ("drill", drill.to_string())));
             }
             About::Budget { of, window } => {
                 labels.push(of.label());
@@ -215,6 +218,15 @@ impl AlertKey {
     pub const fn incident(&self) -> Option<IncidentId> {
         match &self.about {
             About::Incident { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// The drill that it belongs to, if it belongs to one.
+    #[must_use]
+    pub fn drill(&self) -> Option<&str> {
+        match &self.about {
+            About::Incident { drill, .. } => drill.as_deref(),
             _ => None,
         }
     }

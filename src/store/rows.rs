@@ -47,6 +47,7 @@ pub(super) const TABLES: [Table; 4] = [
             ("cause", "TEXT NOT NULL"),
             ("flaps", "INTEGER NOT NULL"),
             ("detail", "TEXT"),
+            ("drill", "TEXT"),
         ],
         indexes: "CREATE INDEX IF NOT EXISTS incidents_by_start ON incidents (started);
                   CREATE INDEX IF NOT EXISTS incidents_by_service ON incidents (service, started);",
@@ -152,6 +153,7 @@ fn incident(incident: &Incident) -> Vec<Row> {
         text(incident.cause.name()),
         number(incident.flaps),
         maybe(incident.detail.as_deref()),
+        maybe(incident.drill.as_deref()),
     ]]
 }
 
