@@ -5,6 +5,7 @@
 mod backtest;
 mod check;
 mod demo;
+mod drill;
 mod output;
 mod poster;
 mod recording;
@@ -38,6 +39,7 @@ enum Command {
     Backtest(backtest::Arguments),
     Send(send::Arguments),
     Verify(verify::Arguments),
+    Drill(drill::Arguments),
 }
 
 /// Why a command did not succeed.
@@ -60,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Backtest(arguments) => backtest::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Drill(arguments) => drill::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
