@@ -7,6 +7,7 @@ use fournines::engine::{Engine, Input};
 use fournines::model::effect::{Effect, EffectKind};
 use fournines::model::event::Outcome;
 use fournines::model::incident::{Incident, IncidentId};
+use fournines::model::policy::Policy;
 use fournines::model::time::Instant;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -61,6 +62,17 @@ fn play(
     (engine, effects)
 }
 
+/// Other levels, limits and correlation, and a catalogue that lacks a service and knows another's users.
+fn other_policy() -> Policy {
+    let mut policy = policy();
+    policy.correlation.siblings = 5;
+    policy.services.remove(1);
+    policy.services[1].1.users = Some(25_000);
+    policy.levels.second.remove(0);
+    policy.targets.base.remove(0);
+    policy
+}
+
 fn drill_of(effect: &Effect) -> Option<&str> {
     match &effect.kind {
         EffectKind::Fire(alert) | EffectKind::Resolve(alert, _) => alert.key.drill(),
@@ -98,15 +110,20 @@ proptest! {
         prop_assert!(engine.groups().map(|view| view.name()).eq(plain.groups().map(|view| view.name())));
     }
 
-    /// A drill is judged by the same code: as an engine judges that is told the same of the network.
+    /// A drill is judged by the same code: as an engine judges that is told the same of the network; under the policy in
+    /// force, whichever that is.
     #[test]
-    fn a_drill_is_judged_as_the_network_would_be(said in world()) {
+    fn a_drill_is_judged_as_the_network_would_be(said in world(), change in 0..HORIZON) {
         // Nothing is silent in a drill.
-        let policy = fournines::model::policy::Policy { feeds: Vec::new(), ..policy() };
+        let decide = |policy: Policy| Input::Policy(Box::new(Policy { feeds: Vec::new(), ..policy }));
         let play = |of: &dyn Fn(usize) -> Input| {
             let mut engine = Engine::new();
-            engine.apply(at(0), &Input::Policy(Box::new(policy.clone())), &mut Vec::new());
+            engine.apply(at(0), &decide(policy()), &mut Vec::new());
+            let mut changed = false;
             for (received, number) in arrivals(&said) {
+                if received > change && !std::mem::replace(&mut changed, true) {
+                    engine.apply(at(change), &decide(other_policy()), &mut Vec::new());
+                }
                 engine.apply(at(received), &of(number), &mut Vec::new());
             }
             engine.advance(at(END), &mut Vec::new());
@@ -132,10 +149,7 @@ proptest! {
     ) {
         let mut arrivals = mixed(&world, &drills);
         let place = arrivals.partition_point(|&(received, _)| received <= change);
-        let mut other = policy();
-        other.correlation.siblings = 5;
-        other.services.remove(1);
-        arrivals.insert(place, (change, Input::Policy(Box::new(other))));
+        arrivals.insert(place, (change, Input::Policy(Box::new(other_policy()))));
         let (plain, expected) = play(&arrivals, |_, _, _| {});
         let (mut done, mut restarts) = (0, restarts.into_iter());
         let (other, effects) = play(&arrivals, |engine, received, effects| {
