@@ -38,7 +38,8 @@ enum Command {
     also respond by itself. After the last step they are waited for until every interruption of the drill is \
     confirmed to be over, or `wait` has passed; what is still out then, or at Ctrl-C, is ended.\n\nWith --speed the \
     times of the evaluation are the scenario's: so many times those that passed. The daemon's own limits and levels \
-    go on in real time.\n\nIt exits with 0 when the scenario was played to its end, whatever came of it.\n\nExamples:\n  \
+    go on in real time.\n\nIt exits with 0 when the scenario was played to its end, whatever came of it, and with 1 \
+    when it could not be.\n\nExamples:\n  \
     fournines drill run deploy/drills/ring-cut.toml\n  fournines drill run --url http://127.0.0.1:9940 --format json \
     deploy/drills/ddos.toml"
 )]

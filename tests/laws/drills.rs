@@ -181,6 +181,8 @@ fn a_drill_is_let_go_of_a_day_after_it_went_quiet_and_not_begun_anew() {
     let day = 24 * 3600;
     assert_eq!(engine.apply(at(100), &started, &mut effects), Outcome::Drill);
     assert_eq!(engine.apply(at(100), &started, &mut effects), Outcome::Duplicate);
+    engine.advance(at(100), &mut effects);
+    assert_eq!(engine.alerts().count(), 1, "it pages at once");
     // It is kept for as long as it is live.
     engine.advance(at(100 + 3 * day), &mut effects);
     assert_eq!(
