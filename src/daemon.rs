@@ -392,7 +392,7 @@ async fn index() -> &'static str {
          GET  /api/v1/services/{service}   its figures, a slash in its name as %2F; ?at=&policy=then|now&period=2026-03\n\
          GET  /api/v1/groups               ?at=&policy=&period=&limit=&after=\n\
          GET  /api/v1/groups/{group}       a group's figures; ?at=&policy=&period=\n\
-         GET  /api/v1/incidents            ?status=open&level=&service=&from=&until=&limit=&after=\n\
+         GET  /api/v1/incidents            ?status=open&level=&service=&from=&until=&drill=&limit=&after=\n\
          GET  /api/v1/incidents/{id}       one incident\n\
          POST /api/v1/incidents/{id}/{stage}  acknowledge dispatch locate mitigate repair verify review hold resume reclassify;\n\
          \x20                                  a JSON body with by, detail, cause (of locate), reason (of hold)\n\

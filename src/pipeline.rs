@@ -303,7 +303,8 @@ impl Pipeline {
         if too_old > 0 {
             tracing::warn!(
                 events = too_old, source = %batch.source,
-                "events about days of which only the sums are kept: no figure has them; a replay of the storage has"
+                "events about days of which only the sums are kept, or of drills that are over: nothing has them; a replay of \
+                 the storage has"
             );
         }
         for ((kind, source, outcome), count) in counts {
@@ -323,7 +324,8 @@ impl Pipeline {
                 EffectKind::Record(incident) => {
                     tracing::info!(
                         incident = %incident.id, service = %incident.service, level = incident.level.name(),
-                        status = incident.status.name(), at = %effect.at, "incident: {}", effect.reason
+                        status = incident.status.name(), drill = incident.drill.as_deref(), at = %effect.at,
+                        "incident: {}", effect.reason
                     );
                     "record"
                 }

@@ -61,10 +61,14 @@ fn group_json(engine: &Engine, name: &str, at: Instant) -> Option<Value> {
     engine.group(name).map(|view| json::group(engine, view, &json::Asked::at(at)))
 }
 
-/// Every incident that is not part of another and was not corrected away, by start, then services.
-fn incidents_json(engine: &Engine, at: Instant) -> Vec<Value> {
+/// Every incident of the network, or of a drill, that is not part of another and was not corrected away, by start, then
+/// services.
+fn incidents_json(engine: &Engine, drill: Option<&str>, at: Instant) -> Vec<Value> {
+    let of_drill = engine.drill_incidents().filter(|incident| incident.drill.as_deref() == drill);
     let mut incidents: Vec<Value> = engine
         .incidents()
+        .filter(|_| drill.is_none())
+        .chain(of_drill)
         .map(|incident| json::incident(engine, incident, at))
         .filter(|incident| incident["status"] != "merged" && incident["status"] != "withdrawn")
         .collect();
@@ -286,8 +290,13 @@ impl Play {
                 }
             }
             "incidents" => {
+                let (drill, rest) = match rest.strip_prefix("of ").and_then(|rest| rest.split_once(' ')) {
+                    Some((drill, rest)) => (Some(drill), rest),
+                    None => (None, rest),
+                };
                 let at = self.let_pass(rest).map_err(here)?;
-                self.incidents(header, body, at)?;
+                let found = incidents_json(&self.engine, drill, at);
+                self.incidents(header, body, &found)?;
             }
             "alerts" => self.alerts(header, rest, body).map_err(here)?,
             other => return Err(here(format!("`{other}` is no section; a remark begins with `#`"))),
@@ -426,10 +435,9 @@ impl Play {
         Ok(())
     }
 
-    fn incidents(&mut self, header: Line<'_>, body: &[Line<'_>], at: Instant) -> Result<(), (usize, String)> {
-        let found = incidents_json(&self.engine, at);
+    fn incidents(&mut self, header: Line<'_>, body: &[Line<'_>], found: &[Value]) -> Result<(), (usize, String)> {
         let expected: Vec<&Line<'_>> = body.iter().filter(|line| line.text != "none").collect();
-        for (line, incident) in expected.iter().zip(&found) {
+        for (line, incident) in expected.iter().zip(found) {
             let told = |problem: String| (line.place + 1, problem);
             let (expected, found) = incident_lines(line.text, incident, &self.zone).map_err(told)?;
             if expected != found {
@@ -560,7 +568,8 @@ fn instant(value: &Value) -> Option<Instant> {
 fn about(labels: &Value) -> String {
     let text = |name: &str| labels[name].as_str().unwrap_or("?").to_owned();
     if labels["incident"].is_string() {
-        return format!("{} {}", text("level"), text("scope"));
+        let drill = labels["drill"].as_str().map_or(String::new(), |drill| format!(" drill={drill}"));
+        return format!("{} {}{drill}", text("level"), text("scope"));
     }
     let named =
         labels.as_object().into_iter().flatten().filter(|(name, _)| !["alertname", "source"].contains(&&***name));

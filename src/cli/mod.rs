@@ -5,6 +5,7 @@
 mod backtest;
 mod check;
 mod demo;
+mod drill;
 mod flow;
 mod output;
 mod poster;
@@ -39,6 +40,7 @@ enum Command {
     Backtest(backtest::Arguments),
     Send(send::Arguments),
     Verify(verify::Arguments),
+    Drill(drill::Arguments),
 }
 
 /// Why a command did not succeed.
@@ -61,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Backtest(arguments) => backtest::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Drill(arguments) => drill::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

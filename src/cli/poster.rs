@@ -51,6 +51,22 @@ impl Poster {
         Ok(Self { client, url: url.trim_end_matches('/').to_owned(), token })
     }
 
+    /// What the daemon answers at a path, asked once.
+    pub(super) async fn get(&self, path: &str) -> Result<serde_json::Value, String> {
+        let mut request = self.client.get(format!("{}{path}", self.url));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        let failed = |error: reqwest::Error| format!("{}: {error}", self.url);
+        let response = request.send().await.map_err(failed)?;
+        let status = response.status();
+        if status.is_success() {
+            return response.json().await.map_err(failed);
+        }
+        let refusal: Refusal = response.json().await.unwrap_or_default();
+        Err(format!("{}: {status}: {}", self.url, refusal.detail))
+    }
+
     /// Posts lines of events. The body's hash is its key, so that trying again is harmless.
     pub(super) async fn post(&self, lines: &[u8]) -> Result<Answer, String> {
         let key = format!("{:032x}", xxh3_128(lines));

@@ -47,7 +47,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read_token(path: &Path) -> Result<String, Failure> {
+/// The token in a file.
+pub(super) fn read_token(path: &Path) -> Result<String, Failure> {
     let text = std::fs::read_to_string(path);
     text.map(|text| text.trim().to_owned()).map_err(|error| Failure::Wrong(format!("{}: {error}", path.display())))
 }

@@ -75,7 +75,10 @@ pub(super) fn whom(key: &AlertKey) -> String {
         About::Budget { of: Owner::Group(name), .. } | About::Burn { of: Owner::Group(name), .. } => {
             format!("group {name}")
         }
-        _ => key.scope().to_owned(),
+        _ => match key.drill() {
+            Some(drill) => format!("{} (drill {drill})", key.scope()),
+            None => key.scope().to_owned(),
+        },
     }
 }
 

@@ -142,13 +142,9 @@ impl Examination {
         }
         if with_rows {
             let known = self.engine.folded_until().unwrap_or(Instant::MIN);
-            match store::differences(
-                journal.file(),
-                self.engine.incidents(),
-                &|id| self.engine.interruptions_of(id),
-                &self.changes,
-                known,
-            ) {
+            let incidents = self.engine.incidents().chain(self.engine.drill_incidents());
+            let outages = |id| self.engine.interruptions_of(id);
+            match store::differences(journal.file(), incidents, &outages, &self.changes, known) {
                 Ok(wrong) => self.wrong.extend(wrong),
                 Err(error) => self.wrong.push(format!("the rows of incidents: {error}")),
             }

@@ -5,6 +5,7 @@
 
 mod catalog;
 mod correlation;
+mod drill;
 mod levels;
 mod procedure;
 mod reader;
@@ -13,6 +14,7 @@ mod settings;
 mod targets;
 
 pub use catalog::{read_catalog, write_catalog};
+pub use drill::{Plan, Scenario, Step, read_scenario};
 pub use reader::{Mistake, Mistakes};
 pub use record::{BadRecord, from_record, to_record};
 pub use settings::{Alerting, Language, LogFormat, Server, Settings, Sources, Storage};

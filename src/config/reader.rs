@@ -169,7 +169,8 @@ impl Reader {
         if self.mistakes.is_empty() { Ok(()) } else { Err(Mistakes(self.mistakes)) }
     }
 
-    fn place(&self, key: &str) -> String {
+    /// Where a key stands: file and line, or the environment.
+    pub(super) fn place(&self, key: &str) -> String {
         let Some(value) = nearest(&self.root, key) else { return String::new() };
         match value.origin() {
             Some(ENVIRONMENT) => {

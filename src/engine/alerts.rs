@@ -54,7 +54,10 @@ fn wanted(incident: &Incident) -> Vec<Alert> {
         alerts.push(Alert { key: AlertKey { name, about }, starts, facts });
     };
     let (id, level, scope) = (incident.id, incident.level, &incident.scope);
-    let itself = || About::Incident { id, level, scope: scope.clone(), region: incident.region.clone() };
+    let itself = || {
+        let (scope, region, drill) = (scope.clone(), incident.region.clone(), incident.drill.clone());
+        About::Incident { id, level, scope, region, drill }
+    };
     let live = incident.is_live();
     if let Some(change) = incident.levels.last().filter(|_| live) {
         call(AlertName::ServiceInterruption, itself(), change.at, change.rule.clone());
@@ -62,7 +65,7 @@ fn wanted(incident: &Incident) -> Vec<Alert> {
     for clock in &incident.clocks {
         let of_clock = |used| {
             let (scope, clock, can_wait) = (scope.clone(), clock.name.clone(), clock.until.can_wait());
-            About::Clock { id, level, scope, clock, used, can_wait }
+            About::Clock { id, level, scope, clock, used, can_wait, drill: incident.drill.clone() }
         };
         let runs = clock.stopped.is_none();
         match (clock.breached, clock.warned) {

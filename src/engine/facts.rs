@@ -20,8 +20,8 @@ impl Engine {
         self.note_age(event);
         self.hear(event);
         let id = event.id.as_ref().map_or(Id::NONE, |id| Id::new(&event.source, id));
-        let place = if event.drill.is_some() { None } else { event.body.service().map(|name| self.place(name)) };
-        if event.drill.is_none() && self.is_too_old(event, place) {
+        let place = event.body.service().map(|name| self.place(name));
+        if self.is_too_old(event, place) {
             return Outcome::TooOld;
         }
         if id != Id::NONE {
@@ -34,9 +34,6 @@ impl Engine {
             if !new {
                 return Outcome::Duplicate;
             }
-        }
-        if event.drill.is_some() {
-            return Outcome::Drill;
         }
         let retracted = id != Id::NONE && self.state.ledger.is_retracted(id);
         let outcome = match (&event.body, place) {

@@ -28,6 +28,7 @@ mod clusters;
 mod counts;
 mod crossing;
 mod curve;
+mod drills;
 mod facts;
 mod feeds;
 mod folding;
@@ -71,6 +72,7 @@ use crate::model::effect::Effect;
 use crate::model::event::{Event, Outcome};
 use crate::model::policy::Policy;
 use crate::model::time::Instant;
+use drills::Drills;
 use feeds::Listener;
 use groups::Group;
 use incidents::Incidents;
@@ -103,9 +105,10 @@ pub enum Input {
 pub struct Engine {
     state: State,
     registry: Registry,
+    drills: Drills,
 }
 
-/// What a snapshot holds beside the services; all else follows from it.
+/// What a snapshot holds beside the services and the drills; all else follows from it.
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 struct State {
     now: Instant,
@@ -122,6 +125,8 @@ struct State {
     last_old: Instant,
     /// The first instants of days, in order: what is before the last one is folded.
     days: Vec<Instant>,
+    /// The drill that this is the engine of; absent for the network's own.
+    drill: Option<Box<str>>,
 }
 
 impl Default for Engine {
@@ -138,16 +143,20 @@ impl Engine {
         registry.group("all");
         let state =
             State { now: Instant::MIN, last_old: Instant::MIN, groups: vec![Group::default()], ..State::default() };
-        Self { state, registry }
+        Self { state, registry, drills: Drills::default() }
     }
 
     /// Takes in one input, received at `at`. Deadlines that fell due by then are met first, each at its own instant.
     pub fn apply(&mut self, at: Instant, input: &Input, effects: &mut Vec<Effect>) -> Outcome {
         self.pass(at, effects);
         match input {
-            Input::Event(event) => self.take(event, effects),
+            Input::Event(event) => match &event.drill {
+                Some(drill) => self.rehearse(drill, event, effects),
+                None => self.take(event, effects),
+            },
             Input::Policy(policy) => {
                 self.adopt(policy, effects);
+                self.adopt_in_drills(effects);
                 Outcome::Applied
             }
             Input::Fold(days) => {
@@ -171,10 +180,23 @@ impl Engine {
     pub fn advance(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         self.pass(now, effects);
         self.conclude(effects);
+        self.conclude_drills(effects);
     }
 
-    /// Lets time pass up to `now`, of which more may come.
+    /// Lets time pass up to `now`, of which more may come, here and in the drills.
     fn pass(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        // At one instant the network comes first.
+        while let Some(due) = self.drills.due().filter(|&due| due < now) {
+            self.pass_alone(due, effects);
+            self.conclude(effects);
+            self.advance_drills(due, effects);
+        }
+        self.pass_alone(now, effects);
+        self.pass_drills(effects);
+    }
+
+    /// Lets time pass up to `now`, of which more may come, but for the drills.
+    fn pass_alone(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let mut met = false;
         loop {
             let first = self.state.timers.first();
@@ -220,10 +242,12 @@ impl Engine {
     /// When it wants to be woken next, and why.
     #[must_use]
     pub fn next_deadline(&self) -> Option<(Instant, Timer)> {
-        if self.state.incidents.is_pending() {
-            return Some((self.state.now, Timer::Look));
-        }
-        self.state.timers.first().map(|(at, _, timer)| (at, timer))
+        let own = if self.state.incidents.is_pending() {
+            Some((self.state.now, Timer::Look))
+        } else {
+            self.state.timers.first().map(|(at, _, timer)| (at, timer))
+        };
+        own.into_iter().chain(self.drills.next_deadline()).min_by_key(|&(at, _)| at)
     }
 
     /// What happened since the journal began.

@@ -101,7 +101,10 @@ impl Engine {
         let place = first.unwrap_or_default();
         let service = ServiceName::known(self.registry.name(place));
         let key = self.registry.history(place).and_then(|history| history.key_of(cluster.start));
-        let name = format!("{service}\n{}\n{}", key.unwrap_or(""), cluster.start.as_micros());
+        let mut name = format!("{service}\n{}\n{}", key.unwrap_or(""), cluster.start.as_micros());
+        if let Some(drill) = &self.state.drill {
+            name = format!("{name}\n{drill}");
+        }
         let mut id = IncidentId(xxh3_64(name.as_bytes()));
         let records = &mut self.state.incidents.records;
         // One of that id may go on under it while its edges have moved away from that outage.
@@ -138,6 +141,7 @@ impl Engine {
             detail: None,
             clocks: Vec::new(),
             levels: Vec::new(),
+            drill: self.state.drill.clone(),
         };
         records.insert(id, Tracked::new(incident, place));
         if let Some(history) = self.registry.history_mut(place) {

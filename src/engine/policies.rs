@@ -56,6 +56,25 @@ impl Policies {
         self.versions.push(Version { from, targets: policy.targets.clone(), general });
     }
 
+    /// What a drill is judged by: the same levels, limits and correlation, and no promise whose breach pages by itself.
+    pub(super) fn of_drill(&self) -> Self {
+        let mut policies = self.clone();
+        // What would still be owed when the drill is over is not owed to anybody.
+        policies.procedure.clocks.retain(|rule| rule.until.ends_with_the_outage());
+        for Version { targets, general, .. } in &mut policies.versions {
+            let promises = |name: &str| name == AVAILABILITY;
+            targets.base.retain(|target| !promises(&target.name));
+            for other in &mut targets.overrides {
+                other.values.retain(|(name, _)| !promises(name));
+                other.latency = None;
+            }
+            (targets.latency, targets.watch_services) = (None, false);
+            targets.measurements.clear();
+            (general.availability, general.latency) = (None, None);
+        }
+        policies
+    }
+
     fn version(&self, at: Instant) -> &Version {
         let after = self.versions.partition_point(|version| version.from <= at);
         self.versions.get(after.saturating_sub(1)).unwrap_or(&self.none)

@@ -82,46 +82,50 @@ impl Engine {
         self.groups().find(|view| view.name == name)
     }
 
-    /// Every incident, by id; those merged or withdrawn among them.
+    /// Every incident of the network, by id; those merged or withdrawn among them. Those of drills are in
+    /// [`Engine::drill_incidents`].
     pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
         self.state.incidents.records.values().map(|tracked| &tracked.incident)
     }
 
-    /// The incident of that id.
+    /// The incident of that id, be it of a drill.
     #[must_use]
     pub fn incident(&self, id: IncidentId) -> Option<&Incident> {
-        self.state.incidents.records.get(&id).map(|tracked| &tracked.incident)
+        self.home_of(id).state.incidents.records.get(&id).map(|tracked| &tracked.incident)
     }
 
     /// The regions of those services, by name.
     #[must_use]
     pub fn regions_of(&self, id: IncidentId) -> BTreeSet<&str> {
-        let regions = self.state.incidents.services(id).map(|place| self.registry.region(place));
+        let home = self.home_of(id);
+        let regions = home.state.incidents.services(id).map(|place| home.registry.region(place));
         regions.filter(|region| !region.is_empty()).collect()
     }
 
     /// The services that were out in an incident, in the order in which they were first named.
     pub fn services_of(&self, id: IncidentId) -> impl Iterator<Item = &str> {
-        self.state.incidents.services(id).map(|place| self.registry.name(place))
+        let home = self.home_of(id);
+        home.state.incidents.services(id).map(|place| home.registry.name(place))
     }
 
     /// The outages that are part of an incident, by service and start.
     #[must_use]
     pub fn interruptions_of(&self, id: IncidentId) -> Vec<Interruption> {
-        let incidents = &self.state.incidents;
+        let home = self.home_of(id);
+        let incidents = &home.state.incidents;
         let own = incidents.records.get(&id).and_then(|tracked| tracked.cluster);
         let mut found = Vec::new();
         for place in incidents.services(id) {
-            let Some(history) = self.registry.history(place) else { continue };
+            let Some(history) = home.registry.history(place) else { continue };
             for episode in history.episodes.iter().filter(|episode| Some(episode.cluster) == own) {
                 let within = history.outages_within(episode.start, episode.end_or_max());
-                found.extend(within.iter().filter(|outage| outage.counts(self.state.now)).map(|outage| {
+                found.extend(within.iter().filter(|outage| outage.counts(home.state.now)).map(|outage| {
                     Interruption {
-                        service: ServiceName::known(self.registry.name(place)),
-                        region: self.registry.region(place).to_owned(),
+                        service: ServiceName::known(home.registry.name(place)),
+                        region: home.registry.region(place).to_owned(),
                         outage: outage.key.clone(),
                         started: outage.start,
-                        ended: outage.end.filter(|&end| end <= self.state.now),
+                        ended: outage.end.filter(|&end| end <= home.state.now),
                         users: outage.parts.iter().filter_map(|part| part.users).max(),
                         cause: outage.cause,
                         detail: outage.detail.clone(),
@@ -132,8 +136,12 @@ impl Engine {
         found
     }
 
-    /// Every alert that fires.
+    /// Every alert that fires, those of drills after the network's own.
     pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
+        self.own_alerts().chain(self.drill_alerts())
+    }
+
+    pub(super) fn own_alerts(&self) -> impl Iterator<Item = &Alert> {
         let histories = self.registry.kept.services.iter().filter_map(|service| service.history.as_deref());
         let of_incidents = self.state.incidents.records.values().flat_map(|tracked| &tracked.alerts);
         let of_services = of_incidents.chain(histories.flat_map(|history| &history.budget_alerts));

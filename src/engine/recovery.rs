@@ -50,10 +50,11 @@ impl Engine {
 
     /// The first interruption of one of an incident's services in `(after, until]` that is another incident.
     fn recurrence(&self, id: IncidentId, after: Instant, until: Instant) -> Option<(IncidentId, Instant)> {
-        let incidents = &self.state.incidents;
+        let home = self.home_of(id);
+        let incidents = &home.state.incidents;
         let own = incidents.records.get(&id)?.cluster;
         let again = incidents.services(id).filter_map(|place| {
-            let episodes = self.registry.episodes(place);
+            let episodes = home.registry.episodes(place);
             let first = episodes.partition_point(|episode| episode.start <= after);
             let others = episodes[first..].iter().take_while(|episode| episode.start <= until);
             others.into_iter().find(|episode| Some(episode.cluster) != own)

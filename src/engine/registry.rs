@@ -217,6 +217,25 @@ impl Registry {
         }
     }
 
+    /// The same for a registry that holds a part of a network: the users of a kind are those of all of it.
+    pub(super) fn relate_within(&mut self, network: &Self) {
+        self.relate();
+        for (number, word) in self.kept.words.list.iter().enumerate() {
+            let known = network.kept.words.find(word);
+            let users = known.and_then(|known| network.users_of_kind.get(&known).copied());
+            self.users_of_kind.extend(users.map(|users| (index(number), users)));
+        }
+    }
+
+    /// Takes in services with what is known of them, of which none was known here. They are not yet related.
+    pub(super) fn enrol(&mut self, catalogue: &[(ServiceName, ServiceFacts)]) -> Vec<u32> {
+        let places: Vec<u32> = catalogue.iter().map(|(name, _)| self.place(name)).collect();
+        for (&place, (_, facts)) in places.iter().zip(catalogue) {
+            self.describe(place, facts);
+        }
+        places
+    }
+
     /// Takes in a catalogue in place of the one before. What it no longer names is known by its events alone.
     pub(super) fn adopt(&mut self, catalogue: &[(ServiceName, ServiceFacts)]) {
         let nothing = ServiceFacts::default();

@@ -2,12 +2,13 @@
 
 use borsh::BorshDeserialize;
 
+use super::drills::Drills;
 use super::registry::{Kept, Registry};
 use super::{Engine, State};
 
 /// What a snapshot begins with. The number changes whenever the layout of any part of the state does; an engine
 /// that does not know it asks for the journal instead, which never loses its meaning.
-const MAGIC: &[u8; 8] = b"f9-eng16";
+const MAGIC: &[u8; 8] = b"f9-eng20";
 
 /// Why bytes are no snapshot of this engine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +27,7 @@ impl Engine {
     pub fn snapshot(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         // Writing into memory cannot fail.
-        let written = borsh::to_writer(&mut bytes, &(&self.state, &self.registry.kept));
+        let written = borsh::to_writer(&mut bytes, &(&self.state, &self.registry.kept, &self.drills));
         debug_assert!(written.is_ok());
         bytes
     }
@@ -37,8 +38,8 @@ impl Engine {
     /// When another version wrote them, or they are damaged.
     pub fn restore(bytes: &[u8]) -> Result<Self, BadSnapshot> {
         let body = bytes.strip_prefix(MAGIC).ok_or(BadSnapshot::OtherVersion)?;
-        let (state, kept): (State, Kept) = BorshDeserialize::try_from_slice(body)
+        let (state, kept, drills): (State, Kept, Drills) = BorshDeserialize::try_from_slice(body)
             .map_err(|error: borsh::io::Error| BadSnapshot::Damaged(error.to_string()))?;
-        Ok(Self { state, registry: Registry::new(kept) })
+        Ok(Self { state, registry: Registry::new(kept), drills })
     }
 }

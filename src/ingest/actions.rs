@@ -157,6 +157,9 @@ fn event(incident: &Incident, action: Action, deed: &Deed, time: &str) -> Result
         "incident": incident.id.to_string(),
         "by": deed.by,
     });
+    if let Some(drill) = &incident.drill {
+        event["drill"] = json!(drill);
+    }
     if let Some(level) = deed.level {
         event["level"] = json!(level);
     }

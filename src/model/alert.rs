@@ -74,6 +74,8 @@ pub enum About {
         scope: ServiceName,
         /// The region concerned; empty when unknown.
         region: String,
+        /// The drill that it belongs to: such an alert is never the same as one of the network.
+        drill: Option<Box<str>>,
     },
     /// A clock of an incident.
     Clock {
@@ -89,6 +91,8 @@ pub enum About {
         used: Option<u8>,
         /// It can wait for the morning.
         can_wait: bool,
+        /// The drill that it belongs to.
+        drill: Option<Box<str>>,
     },
     /// The error budget of a rolling window.
     Budget {
@@ -202,7 +206,7 @@ impl AlertKey {
     pub fn labels(&self) -> Vec<(&'static str, String)> {
         let mut labels = vec![("alertname", self.name.name().to_owned()), ("source", "fournines".to_owned())];
         match &self.about {
-            About::Incident { id, level, scope, region } => {
+            About::Incident { id, level, scope, region, drill } => {
                 labels.push(("level", level.name().to_owned()));
                 labels.push(("severity", level.severity().to_owned()));
                 labels.push(("incident", id.to_string()));
@@ -210,8 +214,9 @@ impl AlertKey {
                 if self.name == AlertName::ServiceInterruption {
                     labels.push(("region", region.clone()));
                 }
+                labels.extend(drill.as_ref().map(|drill| ("drill", drill.to_string())));
             }
-            About::Clock { id, level, scope, clock, used, can_wait } => {
+            About::Clock { id, level, scope, clock, used, can_wait, drill } => {
                 let severity = if used.is_some() || *can_wait { "ticket" } else { level.severity() };
                 labels.push(("level", level.name().to_owned()));
                 labels.push(("severity", severity.to_owned()));
@@ -219,6 +224,7 @@ impl AlertKey {
                 labels.push(("scope", scope.to_string()));
                 labels.push(("clock", clock.to_string()));
                 labels.extend(used.map(|percent| ("used", format!("{percent}%"))));
+                labels.extend(drill.as_ref().map(|drill| ("drill", drill.to_string())));
             }
             About::Budget { of, window } => {
                 labels.push(of.label());
@@ -246,6 +252,15 @@ impl AlertKey {
     pub const fn incident(&self) -> Option<IncidentId> {
         match &self.about {
             About::Incident { id, .. } | About::Clock { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// The drill that it belongs to, if it belongs to one.
+    #[must_use]
+    pub fn drill(&self) -> Option<&str> {
+        match &self.about {
+            About::Incident { drill, .. } | About::Clock { drill, .. } => drill.as_deref(),
             _ => None,
         }
     }

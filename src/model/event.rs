@@ -309,13 +309,13 @@ pub enum Outcome {
     Orphan,
     /// Kept in the journal; no figure uses events of its type yet.
     Kept,
-    /// Part of a drill: it counts nowhere else.
+    /// Part of a drill: it counts in that, and nowhere else.
     Drill,
     /// Taken back by a retraction that came before it. Kept: the retraction may be taken back as well.
     Retracted,
     /// Maintenance announced after it began. Kept, but it excludes nothing.
     Late,
-    /// Older than what is kept in full. The journal has it, and a replay counts it.
+    /// Older than what is kept in full, or of a drill that is over. The journal has it, and a replay counts it.
     TooOld,
 }
 

@@ -227,6 +227,8 @@ pub struct Incident {
     pub clocks: Vec<Clock>,
     /// Its levels so far, in the order in which they became known.
     pub levels: Vec<LevelChange>,
+    /// The drill that it belongs to; absent for what happened in the network.
+    pub drill: Option<Box<str>>,
 }
 
 impl Incident {

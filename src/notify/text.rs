@@ -5,8 +5,17 @@ use crate::model::alert::{About, Alert, AlertFacts, AlertName, IncidentFacts};
 use crate::model::level::Level;
 use crate::model::time::Instant;
 
-/// The `summary` annotation: what happened, in a line.
+/// The `summary` annotation: what happened, in a line. Of a drill that comes first: nobody must take it for the network.
 pub(super) fn summary(alert: &Alert, language: Language) -> String {
+    let what = happened(alert, language);
+    match (alert.key.drill(), language) {
+        (None, _) => what,
+        (Some(_), Language::English) => format!("DRILL: {what}"),
+        (Some(_), Language::Chinese) => format!("【演练】{what}"),
+    }
+}
+
+fn happened(alert: &Alert, language: Language) -> String {
     let scope = alert.key.scope();
     let english = language == Language::English;
     let level = alert.key.level().map_or("", |found| level(found, language));
@@ -71,6 +80,10 @@ fn of_incident(alert: &Alert, facts: &IncidentFacts, ended: Option<Instant>, lan
     let AlertFacts { started, because, .. } = &alert.facts;
     let mut parts = Vec::new();
     let scope = alert.key.scope();
+    parts.extend(alert.key.drill().map(|drill| match language {
+        Language::English => format!("This is the drill {drill}; nothing is out."),
+        Language::Chinese => format!("本告警为演练 {drill}，实际无中断。"),
+    }));
     parts.push(match facts.quiet_since.or(ended) {
         Some(end) if english => format!("{scope} was down from {started} to {end}."),
         Some(end) => format!("{scope} 于 {started} 至 {end} 中断。"),

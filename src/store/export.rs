@@ -151,13 +151,13 @@ impl Rows {
         Ok(Self(connection))
     }
 
-    /// The ids of all incidents that there are rows of, and when each began.
+    /// The ids of all incidents that there are rows of, but for drills, and when each began.
     ///
     /// # Errors
     /// When the database fails.
     pub fn ids(&self) -> rusqlite::Result<Vec<(Instant, String)>> {
         let started = table().map_or("", |table| table.columns[STARTED].0);
-        let mut select = self.0.prepare(&format!("SELECT {started}, id FROM {INCIDENTS}"))?;
+        let mut select = self.0.prepare(&format!("SELECT {started}, id FROM {INCIDENTS} WHERE drill IS NULL"))?;
         let rows = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
         let mut ids = Vec::new();
         for row in rows {

@@ -131,7 +131,7 @@ fn digest(row: &Row) -> u64 {
 }
 
 /// Holds the rows in `file` against the incidents that they should say. Returns what is wrong with them, by name; rows of
-/// incidents that began before `known` are not known any more and are left alone.
+/// incidents that began before `known`, and those of drills that are over, are not known any more and are left alone.
 ///
 /// # Errors
 /// When the database fails.
@@ -159,7 +159,8 @@ pub fn differences<'a>(
             }
         }
         for (id, rows) in found {
-            if table.name == rows::INCIDENTS && began(&rows).is_some_and(|began| began < known) {
+            let forgotten = |began: Instant| began < known || is_of_drill(table, &rows);
+            if table.name == rows::INCIDENTS && began(&rows).is_some_and(forgotten) {
                 old.insert(id);
             } else if !old.contains(&id) && !own.contains(&id) {
                 wrong.push(format!("incident {id}: is in {} and in no journal", table.name));
@@ -198,6 +199,11 @@ fn began(rows: &[Row]) -> Option<Instant> {
         Value::Text(text) => text.parse().ok(),
         _ => None,
     }
+}
+
+fn is_of_drill(table: &Table, rows: &[Row]) -> bool {
+    let drill = table.columns.iter().position(|column| column.0 == "drill");
+    drill.and_then(|place| rows.first()?.get(place)).is_some_and(|drill| *drill != Value::Null)
 }
 
 /// The first thing in which rows differ from those expected.

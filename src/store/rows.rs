@@ -62,6 +62,7 @@ pub(super) const TABLES: [Table; 6] = [
             ("repair_kept", "INTEGER"),
             ("notices", "TEXT NOT NULL"),
             ("satisfaction", "REAL"),
+            ("drill", "TEXT"),
         ],
         indexes: "CREATE INDEX IF NOT EXISTS incidents_by_start ON incidents (started);
                   CREATE INDEX IF NOT EXISTS incidents_by_service ON incidents (service, started);",
@@ -308,6 +309,7 @@ fn incident(incident: &Incident, outages: &[Interruption]) -> Vec<Row> {
         kept(incident, &ClockName::Repair),
         in_order(notices),
         incident.satisfaction().map_or(Value::Null, Value::Real),
+        maybe(incident.drill.as_deref()),
     ]]
 }
 

@@ -266,11 +266,12 @@ pub struct IncidentQuery {
     service: Option<String>,
     from: Option<String>,
     until: Option<String>,
+    drill: Option<String>,
     limit: Option<usize>,
     after: Option<String>,
 }
 
-/// `GET /api/v1/incidents`: the latest first.
+/// `GET /api/v1/incidents`: the latest first. Those of drills are listed apart: of one by its name, of all with `*`.
 ///
 /// # Errors
 /// 400 when the query is not understood.
@@ -298,9 +299,17 @@ pub async fn incidents(
             && until.is_none_or(|until| incident.started < until)
             && after.as_ref().is_none_or(|after| place(incident) > *after)
     };
-    let all: Box<dyn Iterator<Item = &Incident>> = match query.service.as_deref() {
-        Some(service) => Box::new(engine.service(service).into_iter().flat_map(|view| view.incidents())),
-        None => Box::new(engine.incidents()),
+    let all: Box<dyn Iterator<Item = &Incident>> = match (query.drill.as_deref(), query.service.as_deref()) {
+        (Some(drill), service) => {
+            let engine: &Engine = &engine;
+            let of_service = move |id| service.is_none_or(|name| engine.services_of(id).any(|known| known == name));
+            let of_drill = move |incident: &Incident| drill == "*" || incident.drill.as_deref() == Some(drill);
+            Box::new(
+                engine.drill_incidents().filter(move |&incident| of_drill(incident) && of_service(incident.id)),
+            )
+        }
+        (None, Some(service)) => Box::new(engine.service(service).into_iter().flat_map(|view| view.incidents())),
+        (None, None) => Box::new(engine.incidents()),
     };
     let mut found: Vec<&Incident> = all.filter(wanted).collect();
     found.sort_unstable_by_key(|incident| place(incident));

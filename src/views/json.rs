@@ -319,7 +319,7 @@ pub fn incident(engine: &Engine, incident: &Incident, at: Instant) -> Value {
             "level": change.level.number(),
             "rule": change.rule,
         })).collect::<Vec<_>>(),
-        "drill": null,
+        "drill": incident.drill,
     })
 }
 

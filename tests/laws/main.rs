@@ -5,6 +5,7 @@
 
 mod budgets;
 mod correlation;
+mod drills;
 mod oracle;
 mod world;
 

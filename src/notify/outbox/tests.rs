@@ -26,6 +26,7 @@ fn alert(incident: u64, starts: i64) -> Alert {
             level: Level::Third,
             scope: ServiceName::new("s").unwrap(),
             region: String::new(),
+            drill: None,
         },
     };
     let facts = AlertFacts { started: at(starts), because: String::new(), spent_at: None, incident: None };
