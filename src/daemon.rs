@@ -1,5 +1,7 @@
 //! The wiring: builds everything in one straight line, joins it by bounded channels, and takes it down in order.
 
+mod openapi;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -27,12 +29,13 @@ use crate::journal::{Journal, JournalError, Kind, Stored};
 use crate::model::time::Instant;
 use crate::notify::{self, Alertmanager, Outbox, Wording};
 use crate::pipeline::{self, CheckpointPace, INBOX_MAX, Pipeline, Submission};
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 use crate::server;
 use crate::store::{self, Store};
 use crate::telemetry::Telemetry;
 use crate::views::api::{self, Reading};
 use crate::views::metrics::EngineCollector;
+use crate::views::targets;
 
 /// How long receivers are given to take the last news when the daemon stops.
 const LAST_NEWS_SECONDS_MAX: u64 = 15;
@@ -335,7 +338,11 @@ fn client() -> Result<reqwest::Client, DaemonError> {
 /// Everything that is answered over HTTP.
 fn routes(intake: Arc<Intake>, reading: Arc<Reading>, ready: Arc<AtomicBool>) -> Router {
     let shown = reading.clone();
-    let desk = Desk { intake: intake.clone(), find: Box::new(move |id| shown.incident(id)) };
+    let find = move |id: &str| {
+        let (incident, shown) = shown.incident(id)?;
+        Some((incident, serde_json::to_value(shown).unwrap_or_default()))
+    };
+    let desk = Desk { intake: intake.clone(), find: Box::new(find) };
     let working = Router::new()
         .route("/api/v1/events", post(post_events))
         .with_state(intake)
@@ -351,13 +358,15 @@ fn routes(intake: Arc<Intake>, reading: Arc<Reading>, ready: Arc<AtomicBool>) ->
                 .route("/api/v1/groups/{group}", get(api::group))
                 .route("/api/v1/incidents", get(api::incidents))
                 .route("/api/v1/incidents/{id}", get(api::incident))
+                .route("/api/v1/targets", get(targets::targets))
                 .with_state(reading.clone()),
         )
         .layer(middleware::from_fn_with_state(ready.clone(), when_ready));
     Router::new()
-        .route("/livez", get(async || "alive\n"))
+        .route("/livez", get(livez))
         .route("/readyz", get(readyz).with_state(ready))
         .route("/metrics", get(api::metrics).with_state(reading))
+        .route("/api/openapi.json", get(openapi::serve))
         .merge(working)
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path is not for that method")
@@ -365,6 +374,23 @@ fn routes(intake: Arc<Intake>, reading: Arc<Reading>, ready: Arc<AtomicBool>) ->
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing here; GET / lists what there is"))
 }
 
+/// Whether it runs
+#[utoipa::path(
+    get, path = "/livez", tag = "operation",
+    responses((status = 200, description = "It runs.", body = String))
+)]
+async fn livez() -> &'static str {
+    "alive\n"
+}
+
+/// Whether it takes events and answers
+#[utoipa::path(
+    get, path = "/readyz", tag = "operation",
+    responses(
+        (status = 200, description = "It does.", body = String),
+        (status = 503, response = problem::Unavailable),
+    )
+)]
 async fn readyz(State(ready): State<Arc<AtomicBool>>) -> Response {
     if ready.load(Ordering::Acquire) { "ready\n".into_response() } else { not_ready().into_response() }
 }
@@ -378,6 +404,14 @@ fn not_ready() -> Problem {
         .header(axum::http::header::RETRY_AFTER, "1")
 }
 
+/// What there is to ask for
+#[utoipa::path(
+    get, path = "/", tag = "operation",
+    responses(
+        (status = 200, description = "A list, for people.", body = String),
+        (status = 503, response = problem::Unavailable),
+    )
+)]
 async fn index() -> &'static str {
     concat!(
         "fournines ",
@@ -393,6 +427,8 @@ async fn index() -> &'static str {
          GET  /api/v1/incidents/{id}       one incident\n\
          POST /api/v1/incidents/{id}/{stage}  acknowledge dispatch locate mitigate repair verify review hold resume reclassify;\n\
          \x20                                  a JSON body with by, detail, cause (of locate), reason (of hold)\n\
+         GET  /api/v1/targets              the targets in force\n\
+         GET  /api/openapi.json            all of this for programs\n\
          GET  /metrics                     for Prometheus\n\
          GET  /livez /readyz               for whoever restarts it\n"
     )

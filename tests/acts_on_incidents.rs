@@ -80,6 +80,7 @@ fn what_cannot_be_done_is_refused_with_what_can() {
         ("reclassify", json!({ "by": "li", "level": 4, "reason": "x" }), 400, "1, 2 or 3"),
         ("reclassify", json!({ "by": "li", "reason": "x" }), 400, "level"),
         ("repair", json!({ "by": "li", "level": 1 }), 400, "reclassify only"),
+        ("repair", json!({ "by": "li", "level": 0 }), 400, "reclassify only"),
         ("acknowlege", json!({ "by": "li" }), 404, "acknowledge"),
     ];
     for (stage, body, code, hint) in refusals {

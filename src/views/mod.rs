@@ -4,5 +4,10 @@
 //! Must not enter: a figure that the engine does not know.
 
 pub mod api;
+pub mod figures;
+pub mod incident;
 pub mod json;
 pub mod metrics;
+pub mod service;
+pub mod targets;
+pub mod words;

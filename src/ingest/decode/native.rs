@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::{Error, Visitor};
+use utoipa::ToSchema;
 
+use super::description::{CaseKindName, CauseName, EventTypeName, SeverityName};
 use super::{Bad, Gate};
 use crate::model::event::{
     About, Acted, Body, CaseKind, CaseStep, Cause, Event, Maintained, OutageFacts, OutageStarted, Severity,
@@ -16,7 +18,7 @@ use crate::model::service::ServiceName;
 use crate::model::time::{Instant, Span};
 
 /// Every type of the contract, to name the nearest when one is misspelt.
-const TYPES: [&str; 24] = [
+pub(super) const TYPES: [&str; 24] = [
     "outage.started",
     "outage.updated",
     "outage.ended",
@@ -56,56 +58,112 @@ pub(super) struct Reader<'g> {
     source: Arc<str>,
 }
 
-/// An event as it is written. Fields that are not here are kept in the journal and ignored.
-#[derive(Deserialize)]
-struct Raw<'a> {
+/// An event. Which members it has depends on its type; others are kept and ignored.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Event)]
+pub(super) struct Raw<'a> {
+    /// The type of the event.
+    #[schema(value_type = EventTypeName, required = true)]
     #[serde(borrow, rename = "type")]
     kind: Option<Text<'a>>,
+    /// Unique per source; makes redelivery harmless.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
     #[serde(borrow)]
     id: Option<Text<'a>>,
+    /// When it happened: RFC 3339 with an offset.
+    #[schema(value_type = String, format = DateTime, required = true)]
     #[serde(borrow)]
     time: Option<Text<'a>>,
+    /// The service that it is about: letters, digits and `. _ : / - @ #`. Needed unless `maintenance.*` names a `group`;
+    /// optional for `case.*`, `survey` and `retraction`, ignored for `heartbeat`.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 256)]
     #[serde(borrow)]
     service: Option<Text<'a>>,
+    /// The group that is maintained, instead of a service.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 256)]
     #[serde(borrow)]
     group: Option<Text<'a>>,
+    /// Who says so; else the source by which it came. Needed for `heartbeat`.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 256)]
     #[serde(borrow)]
     source: Option<Text<'a>>,
+    /// The drill that it belongs to; such an event counts nowhere else.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 256)]
     #[serde(borrow)]
     drill: Option<Text<'a>>,
+    /// The outage's key, where a service can have several at once.
+    #[schema(value_type = Option<String>, max_length = 256)]
     #[serde(borrow)]
     outage: Option<Text<'a>>,
+    /// The incident's id, of `repair.*`.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 256)]
     #[serde(borrow)]
     incident: Option<Text<'a>>,
+    /// Of an outage: `down` when it is not said.
+    #[schema(value_type = Option<SeverityName>)]
     #[serde(borrow)]
     severity: Option<Text<'a>>,
+    /// How much of the service a degradation takes, a ratio.
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 1)]
     weight: Option<f64>,
+    /// How many users are affected.
     users: Option<u64>,
+    /// What the outage came from.
+    #[schema(value_type = Option<CauseName>)]
     #[serde(borrow)]
     cause: Option<Text<'a>>,
+    /// Free text.
+    #[schema(value_type = Option<String>)]
     #[serde(borrow)]
     detail: Option<Text<'a>>,
+    /// Who did it, of `repair.*`.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 256)]
     #[serde(borrow)]
     by: Option<Text<'a>>,
+    /// Why, of `repair.held` and `repair.reclassified`.
+    #[schema(value_type = Option<String>)]
     #[serde(borrow)]
     reason: Option<Text<'a>>,
+    /// The level that it has, of `repair.reclassified`.
+    #[schema(minimum = 1, maximum = 3)]
     level: Option<u64>,
+    /// How long it took in milliseconds, of `latency`.
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 320000000000_f64)]
     ms: Option<f64>,
+    /// How many samples it stands for, of `latency`; 1 when it is not said.
+    #[schema(minimum = 1)]
     count: Option<u64>,
+    /// The configured name, of `measurement`.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 256)]
     #[serde(borrow)]
     metric: Option<Text<'a>>,
+    /// The value in the metric's own unit, of `measurement`.
     value: Option<f64>,
+    /// The maintenance's key, of `maintenance.*`.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 256)]
     #[serde(borrow)]
     maintenance: Option<Text<'a>>,
+    /// When maintenance begins: RFC 3339 with an offset.
+    #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(borrow)]
     from: Option<Text<'a>>,
+    /// When maintenance is over: RFC 3339 with an offset.
+    #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(borrow)]
     until: Option<Text<'a>>,
+    /// The case's key, of `case.*`.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 256)]
     #[serde(borrow)]
     case: Option<Text<'a>>,
+    /// What sort of case it is; needed for `case.opened`.
+    #[schema(value_type = Option<CaseKindName>)]
     #[serde(borrow, rename = "kind")]
     case_kind: Option<Text<'a>>,
+    /// The score, of `survey`.
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 100)]
     score: Option<f64>,
+    /// The id that is taken back, of `retraction`.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
     #[serde(borrow)]
     of: Option<Text<'a>>,
 }
