@@ -31,10 +31,12 @@ use crate::notify::{self, Alertmanager, Outbox, Wording};
 use crate::pipeline::{self, CheckpointPace, INBOX_MAX, Pipeline, Submission};
 use crate::problem::{self, Problem};
 use crate::server;
+use crate::store::changes::Changes;
 use crate::store::{self, Store};
 use crate::telemetry::Telemetry;
 use crate::views::api::{self, Reading};
 use crate::views::metrics::EngineCollector;
+use crate::views::stream::{self, Following};
 use crate::views::targets;
 
 /// How long receivers are given to take the last news when the daemon stops.
@@ -119,9 +121,12 @@ impl Daemon {
             started: clock.now(),
             storage: settings.storage.path.display().to_string(),
         });
-        let door = tokio::spawn(server::run(listener, routes(intake, reading, ready.clone()), front.clone()));
+        let changes = Changes::default();
+        let following = Following::new(reading.clone(), changes.clone(), front.clone());
+        let routes = routes(intake, reading, following, ready.clone());
+        let door = tokio::spawn(server::run(listener, routes, front.clone()));
 
-        let opened = open(settings, engine, clock, telemetry, address, submissions).await;
+        let opened = open(settings, engine, changes, clock, telemetry, address, submissions).await;
         let parts = match opened {
             Ok(parts) => parts,
             Err(error) => {
@@ -167,6 +172,7 @@ struct Parts {
 async fn open(
     settings: Settings,
     engine: Arc<RwLock<Engine>>,
+    changes: Changes,
     clock: Clock,
     telemetry: Telemetry,
     address: SocketAddr,
@@ -174,7 +180,8 @@ async fn open(
 ) -> Result<Parts, DaemonError> {
     let alerting = settings.alerting.clone();
     let (shared, ticking, counts) = (engine.clone(), clock.clone(), telemetry.clone());
-    let recovered = tokio::task::spawn_blocking(move || recover(&settings, &shared, ticking, counts)).await;
+    let recovered =
+        tokio::task::spawn_blocking(move || recover(&settings, &shared, changes, ticking, counts)).await;
     let (pipeline, outbox) = recovered.map_err(|error| DaemonError::Build(error.to_string()))??;
 
     let stop_hall = CancellationToken::new();
@@ -218,6 +225,7 @@ async fn open(
 fn recover(
     settings: &Settings,
     engine: &Arc<RwLock<Engine>>,
+    changes: Changes,
     clock: Clock,
     telemetry: Telemetry,
 ) -> Result<(Pipeline, Outbox), DaemonError> {
@@ -225,11 +233,14 @@ fn recover(
     let file = journal.file().display().to_string();
     let tables = |error| DaemonError::Tables { file: file.clone(), error };
     let connection = journal.second_connection()?;
-    store::prepare(&connection).and_then(|()| notify::prepare(&connection)).map_err(tables)?;
+    store::prepare(&connection)
+        .and_then(|()| notify::prepare(&connection))
+        .and_then(|()| changes.load(&connection))
+        .map_err(tables)?;
     let outbox =
         Outbox::load(connection, settings.alerting.alertmanagers.clone(), telemetry.clone()).map_err(tables)?;
     let mut outlets: Vec<Box<dyn crate::journal::Outlet>> =
-        vec![Box::new(Store::default()), Box::new(outbox.clone())];
+        vec![Box::new(Store::default()), Box::new(outbox.clone()), Box::new(changes)];
     let last = journal.sequence();
     let mut told = 0;
     let read_back = pipeline::recover(&journal, &decode_stored, |effects, sequence| {
@@ -336,7 +347,7 @@ fn client() -> Result<reqwest::Client, DaemonError> {
 }
 
 /// Everything that is answered over HTTP.
-fn routes(intake: Arc<Intake>, reading: Arc<Reading>, ready: Arc<AtomicBool>) -> Router {
+fn routes(intake: Arc<Intake>, reading: Arc<Reading>, following: Following, ready: Arc<AtomicBool>) -> Router {
     let shown = reading.clone();
     let find = move |id: &str| {
         let (incident, shown) = shown.incident(id)?;
@@ -361,6 +372,7 @@ fn routes(intake: Arc<Intake>, reading: Arc<Reading>, ready: Arc<AtomicBool>) ->
                 .route("/api/v1/targets", get(targets::targets))
                 .with_state(reading.clone()),
         )
+        .route("/api/v1/stream", get(stream::follow).with_state(Arc::new(following)))
         .layer(middleware::from_fn_with_state(ready.clone(), when_ready));
     Router::new()
         .route("/livez", get(livez))
@@ -428,6 +440,7 @@ async fn index() -> &'static str {
          POST /api/v1/incidents/{id}/{stage}  acknowledge dispatch locate mitigate repair verify review hold resume reclassify;\n\
          \x20                                  a JSON body with by, detail, cause (of locate), reason (of hold)\n\
          GET  /api/v1/targets              the targets in force\n\
+         GET  /api/v1/stream               changes of incidents, as server-sent events\n\
          GET  /api/openapi.json            all of this for programs\n\
          GET  /metrics                     for Prometheus\n\
          GET  /livez /readyz               for whoever restarts it\n"

@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::ingest::{actions, http};
 use crate::problem::{self, Details};
-use crate::views::{api, targets, words};
+use crate::views::{api, stream, targets, words};
 
 /// Everything that is answered over HTTP.
 #[derive(OpenApi)]
@@ -29,6 +29,7 @@ use crate::views::{api, targets, words};
         api::incidents,
         api::incident,
         actions::act,
+        stream::follow,
         api::status,
         api::metrics,
         super::livez,
@@ -37,7 +38,7 @@ use crate::views::{api, targets, words};
         serve,
     ),
     components(
-        schemas(words::Policy, words::WantedLevel, actions::DeedName, Details),
+        schemas(stream::IncidentChange, stream::Reset, words::Policy, words::WantedLevel, actions::DeedName, Details),
         responses(
             problem::BadRequest,
             problem::NotFound,

@@ -9,5 +9,6 @@ pub mod incident;
 pub mod json;
 pub mod metrics;
 pub mod service;
+pub mod stream;
 pub mod targets;
 pub mod words;
