@@ -63,8 +63,11 @@ impl Follower {
     /// The next block that is more than a comment; none when the stream ended.
     fn next(&mut self) -> Option<Block> {
         let mut block = Block::default();
+        let watch = Stopwatch::start();
         loop {
             let line = self.line()?;
+            // Comments come for ever.
+            assert!(watch.seconds() < EVENT_SECONDS_MAX as f64, "no event came");
             match line.split_once(": ") {
                 Some(("event", name)) => block.event = name.to_owned(),
                 Some(("id", id)) => block.id = id.to_owned(),
