@@ -1,5 +1,7 @@
 //! The wiring: builds everything in one straight line, joins it by bounded channels, and takes it down in order.
 
+mod openapi;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -27,13 +29,16 @@ use crate::journal::{self, Journal, JournalError, Kind, Stored};
 use crate::model::time::Instant;
 use crate::notify::{self, Alertmanager, Outbox, Wording};
 use crate::pipeline::{self, CheckpointPace, INBOX_MAX, Pipeline, Submission};
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 use crate::server;
+use crate::store::changes::Changes;
 use crate::store::{self, Store};
 use crate::telemetry::Telemetry;
 use crate::views::api::{self, Reading};
 use crate::views::export;
 use crate::views::metrics::EngineCollector;
+use crate::views::stream::{self, Following};
+use crate::views::targets;
 
 /// How long receivers are given to take the last news when the daemon stops.
 const LAST_NEWS_SECONDS_MAX: u64 = 15;
@@ -118,9 +123,12 @@ impl Daemon {
             storage: settings.storage.path.display().to_string(),
             file: journal::file_in(&settings.storage.path),
         });
-        let door = tokio::spawn(server::run(listener, routes(intake, reading, ready.clone()), front.clone()));
+        let changes = Changes::default();
+        let following = Following::new(reading.clone(), changes.clone(), front.clone());
+        let routes = routes(intake, reading, following, ready.clone());
+        let door = tokio::spawn(server::run(listener, routes, front.clone()));
 
-        let opened = open(settings, engine, clock, telemetry, address, submissions).await;
+        let opened = open(settings, engine, changes, clock, telemetry, address, submissions).await;
         let parts = match opened {
             Ok(parts) => parts,
             Err(error) => {
@@ -166,6 +174,7 @@ struct Parts {
 async fn open(
     settings: Settings,
     engine: Arc<RwLock<Engine>>,
+    changes: Changes,
     clock: Clock,
     telemetry: Telemetry,
     address: SocketAddr,
@@ -173,7 +182,8 @@ async fn open(
 ) -> Result<Parts, DaemonError> {
     let alerting = settings.alerting.clone();
     let (shared, ticking, counts) = (engine.clone(), clock.clone(), telemetry.clone());
-    let recovered = tokio::task::spawn_blocking(move || recover(&settings, &shared, ticking, counts)).await;
+    let recovered =
+        tokio::task::spawn_blocking(move || recover(&settings, &shared, changes, ticking, counts)).await;
     let (pipeline, outbox) = recovered.map_err(|error| DaemonError::Build(error.to_string()))??;
 
     let stop_hall = CancellationToken::new();
@@ -217,6 +227,7 @@ async fn open(
 fn recover(
     settings: &Settings,
     engine: &Arc<RwLock<Engine>>,
+    changes: Changes,
     clock: Clock,
     telemetry: Telemetry,
 ) -> Result<(Pipeline, Outbox), DaemonError> {
@@ -224,11 +235,14 @@ fn recover(
     let file = journal.file().display().to_string();
     let tables = |error| DaemonError::Tables { file: file.clone(), error };
     let connection = journal.second_connection()?;
-    store::prepare(&connection).and_then(|()| notify::prepare(&connection)).map_err(tables)?;
+    store::prepare(&connection)
+        .and_then(|()| notify::prepare(&connection))
+        .and_then(|()| changes.load(&connection))
+        .map_err(tables)?;
     let outbox =
         Outbox::load(connection, settings.alerting.alertmanagers.clone(), telemetry.clone()).map_err(tables)?;
     let mut outlets: Vec<Box<dyn crate::journal::Outlet>> =
-        vec![Box::new(Store::default()), Box::new(outbox.clone())];
+        vec![Box::new(Store::default()), Box::new(outbox.clone()), Box::new(changes)];
     let last = journal.sequence();
     let mut told = 0;
     let read_back = pipeline::recover(&journal, &decode_stored, |effects, sequence| {
@@ -335,9 +349,13 @@ fn client() -> Result<reqwest::Client, DaemonError> {
 }
 
 /// Everything that is answered over HTTP.
-fn routes(intake: Arc<Intake>, reading: Arc<Reading>, ready: Arc<AtomicBool>) -> Router {
+fn routes(intake: Arc<Intake>, reading: Arc<Reading>, following: Following, ready: Arc<AtomicBool>) -> Router {
     let shown = reading.clone();
-    let desk = Desk { intake: intake.clone(), find: Box::new(move |id| shown.incident(id)) };
+    let find = move |id: &str| {
+        let (incident, shown) = shown.incident(id)?;
+        Some((incident, serde_json::to_value(shown).unwrap_or_default()))
+    };
+    let desk = Desk { intake: intake.clone(), find: Box::new(find) };
     let working = Router::new()
         .route("/api/v1/events", post(post_events))
         .with_state(intake)
@@ -354,13 +372,16 @@ fn routes(intake: Arc<Intake>, reading: Arc<Reading>, ready: Arc<AtomicBool>) ->
                 .route("/api/v1/incidents", get(api::incidents))
                 .route("/api/v1/incidents/export", get(export::export))
                 .route("/api/v1/incidents/{id}", get(api::incident))
+                .route("/api/v1/targets", get(targets::targets))
                 .with_state(reading.clone()),
         )
+        .route("/api/v1/stream", get(stream::follow).with_state(Arc::new(following)))
         .layer(middleware::from_fn_with_state(ready.clone(), when_ready));
     Router::new()
-        .route("/livez", get(async || "alive\n"))
+        .route("/livez", get(livez))
         .route("/readyz", get(readyz).with_state(ready))
         .route("/metrics", get(api::metrics).with_state(reading))
+        .route("/api/openapi.json", get(openapi::serve))
         .merge(working)
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path is not for that method")
@@ -368,6 +389,23 @@ fn routes(intake: Arc<Intake>, reading: Arc<Reading>, ready: Arc<AtomicBool>) ->
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing here; GET / lists what there is"))
 }
 
+/// Whether it runs
+#[utoipa::path(
+    get, path = "/livez", tag = "operation",
+    responses((status = 200, description = "It runs.", body = String))
+)]
+async fn livez() -> &'static str {
+    "alive\n"
+}
+
+/// Whether it takes events and answers
+#[utoipa::path(
+    get, path = "/readyz", tag = "operation",
+    responses(
+        (status = 200, description = "It does.", body = String),
+        (status = 503, response = problem::Unavailable),
+    )
+)]
 async fn readyz(State(ready): State<Arc<AtomicBool>>) -> Response {
     if ready.load(Ordering::Acquire) { "ready\n".into_response() } else { not_ready().into_response() }
 }
@@ -381,6 +419,14 @@ fn not_ready() -> Problem {
         .header(axum::http::header::RETRY_AFTER, "1")
 }
 
+/// What there is to ask for
+#[utoipa::path(
+    get, path = "/", tag = "operation",
+    responses(
+        (status = 200, description = "A list, for people.", body = String),
+        (status = 503, response = problem::Unavailable),
+    )
+)]
 async fn index() -> &'static str {
     concat!(
         "fournines ",
@@ -396,6 +442,9 @@ async fn index() -> &'static str {
          GET  /api/v1/incidents/{id}       one incident\n\
          POST /api/v1/incidents/{id}/{stage}  acknowledge dispatch locate mitigate repair verify review hold resume reclassify;\n\
          \x20                                  a JSON body with by, detail, cause (of locate), reason (of hold)\n\
+         GET  /api/v1/targets              the targets in force\n\
+         GET  /api/v1/stream               changes of incidents, as server-sent events\n\
+         GET  /api/openapi.json            all of this for programs\n\
          GET  /metrics                     for Prometheus\n\
          GET  /livez /readyz               for whoever restarts it\n"
     )

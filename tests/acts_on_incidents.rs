@@ -91,6 +91,7 @@ fn what_cannot_be_done_is_refused_with_what_can() {
         ("repair", json!({ "by": "li", "root_cause": "rain" }), 400, "review only"),
         ("notify", json!({ "by": "li" }), 400, "notice"),
         ("survey", json!({ "by": "li", "score": 101 }), 400, "0 to 100"),
+        ("repair", json!({ "by": "li", "level": 0 }), 400, "reclassify only"),
         ("acknowlege", json!({ "by": "li" }), 404, "acknowledge"),
     ];
     for (stage, body, code, hint) in refusals {

@@ -97,6 +97,10 @@ fn every_incident_is_exported_with_what_the_manual_asks_for() {
     assert_eq!(services(&lines(&daemon, "&cause=equipment")), ["a"]);
     assert_eq!(services(&lines(&daemon, "&service=c")), ["c"]);
     assert_eq!(services(&lines(&daemon, "&status=open")), ["c"]);
+    for (query, count) in [("region=north", 2), ("region=south&cause=unknown", 1), ("cause=equipment", 1)] {
+        let listed = get(&format!("{}/api/v1/incidents?{query}", daemon.url));
+        assert_eq!(listed["incidents"].as_array().unwrap().len(), count, "{query}: {listed}");
+    }
     let after = now.minus(Span::from_mins(95));
     assert_eq!(services(&lines(&daemon, &format!("&from={after}"))), ["b", "c"]);
     assert_eq!(services(&lines(&daemon, &format!("&until={after}&level=3"))), ["a", "b"]);

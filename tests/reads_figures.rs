@@ -6,7 +6,7 @@ mod common;
 use common::{Server, fournines, free_port, get, post, refused};
 use fournines::clock::Clock;
 use fournines::model::time::{Instant, Span};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Nine services, every third of which is down, each with an outage of a minute some hours ago.
 fn world() -> (tempfile::TempDir, Server) {
@@ -150,6 +150,43 @@ fn history_is_held_against_the_targets_of_then_or_of_now() {
         assert_eq!(target(&format!("at={then}&policy=then")), strict);
         assert_eq!(target("").0, 0.9);
     }
+}
+
+#[test]
+fn the_targets_in_force_are_listed_with_their_clauses() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = r#"
+        [targets]
+        repair = "3h"
+        maintenance = "count_as_up"
+        latency = { limit = "100ms", ratio = 0.95 }
+        override = [{ tier = "gold", availability = 0.99995 }]
+        measurement = [{ metric = "packet_loss_ratio", over = 0.02, clear = 0.01 }]
+    "#;
+    let daemon = fournines(folder.path(), free_port(), settings);
+    let targets = get(&format!("{}/api/v1/targets", daemon.url));
+    let named = |name: &str| {
+        let found = targets["targets"].as_array().unwrap().iter().find(|target| target["name"] == name);
+        found.unwrap_or_else(|| panic!("{name}: {targets}")).clone()
+    };
+    let availability = named("availability");
+    assert_eq!((&availability["value"], &availability["unit"]), (&json!(0.9999), &json!("ratio")));
+    let repair = named("repair");
+    assert_eq!((&repair["value"], &repair["unit"]), (&json!(10_800.0), &json!("seconds")));
+    assert_eq!(repair["requirement"], "R2");
+    assert!(!repair["clause"].as_str().unwrap().is_empty() && !repair["phrase"].as_str().unwrap().is_empty());
+    assert_eq!(targets["maintenance"], "count_as_up");
+    assert_eq!(targets["latency"], json!({ "limit_seconds": 0.1, "ratio": 0.95 }));
+    assert_eq!(
+        targets["overrides"],
+        json!([{
+            "service": null, "group": null, "tier": "gold",
+            "targets": [{ "name": "availability", "value": 0.99995, "unit": "ratio" }],
+            "maintenance": null, "latency": null,
+        }])
+    );
+    let limit = json!({ "metric": "packet_loss_ratio", "over": 0.02, "under": null, "clear": 0.01 });
+    assert_eq!(targets["measurements"], json!([limit]));
 }
 
 #[test]

@@ -332,9 +332,17 @@ fn paths_and_methods_that_are_not_there_are_problems_too() {
     ask("GET /nowhere").is_problem(404);
     ask("GET /api/v1/services/nobody").is_problem(404);
     ask("GET /api/v1/incidents/0").is_problem(404);
-    ask("GET /api/v1/events").is_problem(405);
+    let answer = ask("GET /api/v1/events");
+    answer.is_problem(405);
+    assert!(answer.head.contains("\r\nallow: post\r\n"), "{}", answer.head);
+    // Not UTF-8.
+    for path in ["services/%FF", "groups/%FF", "incidents/%FF"] {
+        ask(&format!("GET /api/v1/{path}")).is_problem(400);
+    }
     ask("GET /api/v1/incidents?level=9").is_problem(400);
     ask("GET /api/v1/incidents?from=yesterday").is_problem(400);
-    ask("GET /api/v1/incidents?after=x").is_problem(400);
+    for query in ["after=x", "after=1.x", "limit=0", "limit=1001", "limit=x", "limti=1"] {
+        ask(&format!("GET /api/v1/incidents?{query}")).is_problem(400);
+    }
     assert_eq!(ask("GET /api/v1/incidents?status=open&limit=5").status, 200);
 }

@@ -18,7 +18,7 @@ use fournines::model::event::Outcome;
 use fournines::model::time::{Instant, Span};
 use fournines::views::json;
 use jiff::tz::TimeZone;
-use serde_json::{Map, Value, json as object};
+use serde_json::{Map, Value, json as object, to_value};
 
 // ---- what the engine and its views are asked for: nothing below this part knows more of them ----
 
@@ -54,11 +54,11 @@ fn hear(
 }
 
 fn service_json(engine: &Engine, name: &str, at: Instant) -> Option<Value> {
-    engine.service(name).map(|view| json::service(engine, view, &json::Asked::at(at)))
+    engine.service(name).map(|view| to_value(json::service(engine, view, &json::Asked::at(at))).unwrap())
 }
 
 fn group_json(engine: &Engine, name: &str, at: Instant) -> Option<Value> {
-    engine.group(name).map(|view| json::group(engine, view, &json::Asked::at(at)))
+    engine.group(name).map(|view| to_value(json::group(engine, view, &json::Asked::at(at))).unwrap())
 }
 
 /// Every incident of the network, or of a drill, that is not part of another and was not corrected away, by start, then
@@ -69,7 +69,7 @@ fn incidents_json(engine: &Engine, drill: Option<&str>, at: Instant) -> Vec<Valu
         .incidents()
         .filter(|_| drill.is_none())
         .chain(of_drill)
-        .map(|incident| json::incident(engine, incident, at))
+        .map(|incident| to_value(json::incident(engine, incident, at)).unwrap())
         .filter(|incident| incident["status"] != "merged" && incident["status"] != "withdrawn")
         .collect();
     incidents.sort_by_key(|incident| {

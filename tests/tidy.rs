@@ -22,7 +22,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("pipeline", &["model", "journal", "engine", "clock", "telemetry"]),
     ("store", &["model", "journal"]),
     ("notify", &["model", "journal", "clock", "config", "telemetry"]),
-    ("views", &["model", "engine", "clock", "problem", "store", "telemetry"]),
+    ("views", &["model", "engine", "store", "clock", "problem", "telemetry"]),
     ("simulate", &["model"]),
     ("lib", &[]),
     ("main", &[]),

@@ -1,19 +1,24 @@
 //! What people do about an incident, over HTTP: `POST /api/v1/incidents/{id}/{stage}`. It becomes an event like any other.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
+use super::decode::CauseName;
 use super::http::Intake;
 use crate::model::incident::{Action, Improvement, Incident, Review, Stage, Status};
 use crate::model::level::Level;
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 
 /// What can be done, as the path names it.
 const DEEDS: [(&str, Action); 12] = [
@@ -50,45 +55,102 @@ impl fmt::Debug for Desk {
 }
 
 /// Who did it, and what there is to say of it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Deed {
+    /// Who did it.
+    #[schema(min_length = 1, max_length = 256)]
     by: String,
+    /// Free text.
     detail: Option<String>,
+    /// Why: with `hold` and `reclassify` only, and needed there.
     reason: Option<String>,
+    /// What the outage came from: with `locate` only.
+    #[schema(value_type = Option<CauseName>)]
     cause: Option<String>,
+    /// The level that it has: with `reclassify` only, and needed there.
+    #[schema(minimum = 1, maximum = 3)]
     level: Option<u64>,
+    /// The name of what was sent, which is that of the clock that it stops: with `notify` only, and needed there.
+    #[schema(min_length = 1, max_length = 256)]
     notice: Option<String>,
+    /// How content somebody was: with `survey` only, and needed there.
+    #[schema(minimum = 0, maximum = 100)]
     score: Option<f64>,
+    /// What it came from in the end: with `review` only, and needed there.
     root_cause: Option<String>,
+    /// What is done about that, at least one thing: with `review` only, and needed there.
     improvements: Option<Vec<Improved>>,
 }
 
 /// What is done so that it does not happen again.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Improved {
+    /// What is done.
+    #[schema(min_length = 1)]
     action: String,
+    /// Who answers for it.
+    #[schema(min_length = 1)]
     owner: String,
+    /// By when: a date such as 2026-04-01.
+    #[schema(format = Date)]
     due: String,
 }
 
-/// `POST /api/v1/incidents/{id}/{stage}`. Answers with the incident as it stands then, once the event is durable.
+/// What somebody did, as the path names it.
+#[derive(Debug)]
+pub struct DeedName;
+
+impl PartialSchema for DeedName {
+    fn schema() -> RefOr<Schema> {
+        let words = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(DEEDS.map(|(name, _)| name)));
+        words.description(Some("What somebody did.")).into()
+    }
+}
+
+impl ToSchema for DeedName {
+    fn name() -> Cow<'static, str> {
+        "Action".into()
+    }
+}
+
+/// Writes down what somebody did about an incident
 ///
-/// # Errors
-/// 400 when the body is not understood, 404 when there is no such incident or stage, 409 when it is no incident of its
-/// own any more, 429 and 503 as for events.
+/// It becomes an event like any other. The answer is the incident as it stands then, once the event is durable.
+#[utoipa::path(
+    post, path = "/api/v1/incidents/{id}/{stage}", tag = "incidents",
+    params(
+        ("id" = String, Path, description = "The incident's id.", pattern = "^[0-9a-f]{16}$"),
+        ("stage" = DeedName, Path, description = "What was done."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes it harmless to send the same again.",
+         nullable = false, min_length = 1, max_length = 255),
+    ),
+    request_body(content = Deed),
+    responses(
+        (status = 200, description = "The incident as it stands then.", body = ref("#/components/schemas/Incident")),
+        (status = 400, response = problem::BadRequest),
+        (status = 404, response = problem::NotFound),
+        (status = 409, response = problem::Conflict),
+        (status = 413, response = problem::PayloadTooLarge),
+        (status = 415, response = problem::UnsupportedMediaType),
+        (status = 422, response = problem::Unprocessable),
+        (status = 429, response = problem::TooManyRequests),
+        (status = 503, response = problem::Unavailable),
+    )
+)]
 pub async fn act(
     State(desk): State<Arc<Desk>>,
-    Path((id, stage)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
     deed: Result<Json<Deed>, JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
+    let Path((id, stage)) = path?;
     let Some((_, action)) = DEEDS.into_iter().find(|(name, _)| *name == stage) else {
         let names = DEEDS.map(|(name, _)| name).join(", ");
         return Err(Problem::new(StatusCode::NOT_FOUND, format!("{stage:?} is none of {names}")));
     };
-    let Json(deed) = deed.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+    let Json(deed) = deed?;
     let missing = || Problem::new(StatusCode::NOT_FOUND, format!("there is no incident {id:?}"));
     let (incident, _) = (desk.find)(&id).ok_or_else(missing)?;
     if let Some(into) = incident.merged_into.filter(|_| incident.status == Status::Merged) {
@@ -124,7 +186,8 @@ fn event(incident: &Incident, action: Action, deed: &Deed, time: &str) -> Result
     if reclassifies && unreasoned {
         return refuse("`reason` is missing: the rules gave it another level, so say why they are wrong");
     }
-    if reclassifies != deed.level.is_some_and(|level| Level::numbered(level).is_some()) {
+    let numbered = deed.level.map(Level::numbered);
+    if reclassifies != numbered.is_some() || numbered == Some(None) {
         return refuse("`level` is 1, 2 or 3, and goes with reclassify only");
     }
     if action == Action::Notified && deed.notice.as_ref().is_none_or(|notice| notice.trim().is_empty()) {

@@ -11,18 +11,20 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use serde::Serialize;
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
-use super::decode::{Decoded, Gate, Layout, Rejection, decode};
+use super::decode::{Decoded, EventBody, Gate, Layout, Rejection, decode};
 use crate::clock::{Clock, Stopwatch};
 use crate::journal::{Batch, Kind, compress};
 use crate::model::event::Event;
 use crate::model::service::ServiceName;
 use crate::model::time::Span;
 use crate::pipeline::{Receipt, Submission};
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 use crate::telemetry::Telemetry;
 
 /// The source of events that name none.
@@ -65,7 +67,45 @@ enum Packing {
     Zstd,
 }
 
-/// `POST /api/v1/events`.
+/// What became of the events of a body.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Answer {
+    /// Events taken.
+    accepted: u64,
+    /// Events that had been taken before.
+    duplicates: u64,
+    /// The first hundred of those that are no events, each with why.
+    #[schema(max_items = 100)]
+    rejected: Vec<Rejection>,
+    /// How many of them there are.
+    rejected_total: u64,
+}
+
+/// Takes events in
+///
+/// Answered once those that are good are durable; what is wrong with the others is in the answer. A body may be packed,
+/// with `Content-Encoding` `gzip` or `zstd`.
+#[utoipa::path(
+    post, path = "/api/v1/events", tag = "events",
+    params(
+        ("Idempotency-Key" = Option<String>, Header,
+         description = "Makes it harmless to send the whole body again: visible ASCII characters.",
+         nullable = false, min_length = 1, max_length = 255),
+    ),
+    request_body(
+        description = "One event, an array of them, or one a line.",
+        content((EventBody = "application/json"), (String = "application/x-ndjson"))
+    ),
+    responses(
+        (status = 200, description = "The good events are durable.", body = Answer),
+        (status = 400, response = problem::BadRequest),
+        (status = 408, response = problem::RequestTimeout),
+        (status = 413, response = problem::PayloadTooLarge),
+        (status = 415, response = problem::UnsupportedMediaType),
+        (status = 429, response = problem::TooManyRequests),
+        (status = 503, response = problem::Unavailable),
+    )
+)]
 pub async fn post_events(State(intake): State<Arc<Intake>>, request: Request) -> Response {
     let watch = Stopwatch::start();
     let answer = intake.take(request).await;
@@ -128,11 +168,11 @@ impl Intake {
             self.telemetry.count_events("unknown", &gate.source, "rejected", decoded.rejected_total);
         }
         if decoded.events.is_empty() {
-            return Ok(answer(Receipt::default(), &decoded.rejected, decoded.rejected_total));
+            return Ok(answer(Receipt::default(), decoded.rejected, decoded.rejected_total));
         }
         let (rejected, rejected_total) = (decoded.rejected, decoded.rejected_total);
         let receipt = submit(place, decoded.events, payload, key).await?;
-        Ok(answer(receipt, &rejected, rejected_total))
+        Ok(answer(receipt, rejected, rejected_total))
     }
 
     /// Takes in one event that was written here, and waits until it is durable and applied.
@@ -201,14 +241,9 @@ async fn submit(
     }
 }
 
-fn answer(receipt: Receipt, rejected: &[Rejection], rejected_total: u64) -> Response {
-    Json(json!({
-        "accepted": receipt.accepted,
-        "duplicates": receipt.duplicates,
-        "rejected": rejected,
-        "rejected_total": rejected_total,
-    }))
-    .into_response()
+fn answer(receipt: Receipt, rejected: Vec<Rejection>, rejected_total: u64) -> Response {
+    let Receipt { accepted, duplicates } = receipt;
+    Json(Answer { accepted, duplicates, rejected, rejected_total }).into_response()
 }
 
 fn layout(headers: &HeaderMap) -> Result<Layout, Refusal> {

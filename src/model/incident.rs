@@ -86,6 +86,17 @@ pub enum Status {
 }
 
 impl Status {
+    /// Every status.
+    pub const ALL: [Self; 7] = [
+        Self::Open,
+        Self::Acknowledged,
+        Self::Mitigated,
+        Self::Restored,
+        Self::Reviewed,
+        Self::Merged,
+        Self::Withdrawn,
+    ];
+
     /// The status's name in JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {

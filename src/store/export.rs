@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::rows::{INCIDENTS, STARTED, TABLES, Table};
 use super::{began, lossy};
+use crate::model::event::Cause;
 use crate::model::incident::{Incident, Interruption};
 use crate::model::level::Level;
 use crate::model::time::Instant;
@@ -24,8 +25,8 @@ pub struct Filter {
     pub level: Option<Level>,
     /// Its status, as JSON has it; `open` is everything not restored.
     pub status: Option<String>,
-    /// Its cause, as JSON has it.
-    pub cause: Option<String>,
+    /// Its cause.
+    pub cause: Option<Cause>,
     /// A service that was out in it.
     pub service: Option<String>,
     /// A region that it touched.
@@ -90,7 +91,7 @@ impl Flat {
             && until.is_none_or(|until| self.began().is_some_and(|began| began < until))
             && level.is_none_or(|level| number == Some(Value::Integer(level.number().into())))
             && status.as_deref().is_none_or(|status| if status == "open" { open } else { is == status })
-            && cause.as_deref().is_none_or(|cause| self.text("cause") == Some(cause))
+            && cause.is_none_or(|cause| self.text("cause") == Some(cause.name()))
             && service.as_ref().is_none_or(|service| self.services.contains(service))
             && region.as_ref().is_none_or(|region| self.regions.contains(region))
     }

@@ -4,6 +4,7 @@
 //! Rows are written with the checkpoint that they belong to, so they say what the engine said then; what changed
 //! since is in the engine. Must not enter: anything that decides what an incident is.
 
+pub mod changes;
 mod export;
 mod rows;
 

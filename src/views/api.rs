@@ -1,27 +1,32 @@
 //! The API for reading. A handler takes the engine's view at one instant and puts it into JSON.
 
+pub mod figures;
+
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use prometheus::{Encoder, TextEncoder};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use super::json::{self, Asked, Promised};
+use super::incident::Incident as Shown;
+use super::json;
+use super::words::{self, Time};
 use crate::clock::Clock;
-use crate::engine::{Engine, GroupView, ServiceView};
-use crate::model::calendar::Range;
-use crate::model::figures::State as ServiceState;
-use crate::model::incident::Incident;
+use crate::engine::Engine;
+use crate::model::event::Cause;
+use crate::model::incident::{Incident, IncidentId, Status};
 use crate::model::level::Level;
-use crate::model::time::{Instant, Window};
-use crate::problem::Problem;
+use crate::model::time::Instant;
+use crate::problem::{self, Problem};
 use crate::telemetry::Telemetry;
+
+pub use figures::{group, groups, service, services};
 
 /// Rows of a list when no limit is asked for, and the most that may be.
 const LIMIT: usize = 100;
@@ -51,18 +56,26 @@ impl Reading {
 
     /// The incident of that id, as it stands, and as it is shown.
     #[must_use]
-    pub fn incident(&self, id: &str) -> Option<(Incident, Value)> {
+    pub fn incident(&self, id: &str) -> Option<(Incident, Shown)> {
         let engine = self.engine();
         let found = id.parse().ok().and_then(|id| engine.incident(id))?;
         Some((found.clone(), json::incident(&engine, found, self.at(&engine))))
     }
 
-    fn at(&self, engine: &Engine) -> Instant {
+    pub(super) fn at(&self, engine: &Engine) -> Instant {
         self.clock.now().max(engine.now())
     }
 }
 
-/// `GET /metrics`.
+/// Metrics for Prometheus
+#[utoipa::path(
+    get, path = "/metrics", tag = "operation",
+    responses(
+        (status = 200, description = "Figures and the daemon's own metrics, in the text format of Prometheus.",
+         body = String, content_type = "text/plain; version=0.0.4; charset=utf-8"),
+        (status = 500, response = problem::Failed),
+    )
+)]
 pub async fn metrics(State(reading): State<Arc<Reading>>) -> Response {
     let mut text = Vec::new();
     match TextEncoder::new().encode(&reading.telemetry.registry.gather(), &mut text) {
@@ -71,223 +84,150 @@ pub async fn metrics(State(reading): State<Arc<Reading>>) -> Response {
     }
 }
 
-/// `GET /api/v1/status`.
-pub async fn status(State(reading): State<Arc<Reading>>) -> Json<Value> {
+/// How the daemon is doing.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DaemonStatus {
+    /// Its version.
+    version: &'static str,
+    /// Its time.
+    now: Time,
+    /// When it started.
+    started: Time,
+    /// Where it keeps things.
+    storage: String,
+    /// How many services it knows.
+    services: usize,
+    incidents_open: IncidentsOpen,
+    /// How many alerts fire.
+    alerts_firing: usize,
+    /// What is older is kept as sums of whole days.
+    kept_in_full_since: Option<Time>,
+    /// The last batch in the journal.
+    journal_sequence: i64,
+    /// The last batch in a checkpoint.
+    checkpoint_sequence: i64,
+    /// What it waits for next.
+    next_deadline: Option<Deadline>,
+}
+
+/// How many incidents are not restored, by level.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct IncidentsOpen {
+    first: usize,
+    second: usize,
+    third: usize,
+}
+
+/// An instant at which something will come about if nothing changes.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Deadline {
+    /// When.
+    at: Time,
+    /// What, in one word.
+    reason: &'static str,
+}
+
+/// How the daemon is doing
+#[utoipa::path(
+    get, path = "/api/v1/status", tag = "operation",
+    responses(
+        (status = 200, description = "How it is doing.", body = DaemonStatus),
+        (status = 503, response = problem::Unavailable),
+    )
+)]
+pub async fn status(State(reading): State<Arc<Reading>>) -> Json<DaemonStatus> {
     let engine = reading.engine();
     let open = |level: Level| engine.incidents().filter(|i| i.status.is_open() && i.level == level).count();
-    Json(json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "now": reading.at(&engine).to_string(),
-        "started": reading.started.to_string(),
-        "storage": reading.storage,
-        "services": engine.services().len(),
-        "incidents_open": {
-            "first": open(Level::First), "second": open(Level::Second), "third": open(Level::Third),
+    Json(DaemonStatus {
+        version: env!("CARGO_PKG_VERSION"),
+        now: Time(reading.at(&engine)),
+        started: Time(reading.started),
+        storage: reading.storage.clone(),
+        services: engine.services().len(),
+        incidents_open: IncidentsOpen {
+            first: open(Level::First),
+            second: open(Level::Second),
+            third: open(Level::Third),
         },
-        "alerts_firing": engine.alerts().count(),
-        "kept_in_full_since": engine.folded_until().map(|at| at.to_string()),
-        "journal_sequence": reading.telemetry.sequence.get(),
-        "checkpoint_sequence": reading.telemetry.checkpoint_sequence.get(),
-        "next_deadline": engine.next_deadline().map(|(at, timer)| json!({
-            "at": at.to_string(), "reason": timer.name(),
-        })),
-    }))
-}
-
-/// As of when, held against which targets, and of which period figures are asked for.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FiguresQuery {
-    at: Option<String>,
-    policy: Option<String>,
-    period: Option<String>,
-}
-
-impl FiguresQuery {
-    /// What it asks for.
-    fn asked(&self, reading: &Reading, engine: &Engine) -> Result<Asked, Problem> {
-        let now = reading.at(engine);
-        let at = instant("at", self.at.as_deref())?.unwrap_or(now);
-        if at > now {
-            return Err(bad(format!("at: {at} lies ahead; it is {now}")));
-        }
-        let promised = self.policy.as_deref().map(str::parse).transpose();
-        let promised: Promised = promised.map_err(|error| bad(format!("policy: {error}")))?.unwrap_or_default();
-        let period = self.period.as_deref().map(|name| engine.calendar().named(name)).transpose();
-        let period = period.map_err(|error| bad(format!("period: {error}")))?;
-        let exact = |at: Instant| engine.is_exact_at(at);
-        if let Some(folded) = engine.folded_until() {
-            let by_days = format!("what is older than {folded} is kept by whole days (storage.fold_after)");
-            if at < now && !(at >= folded && Window::ALL.iter().all(|window| exact(at.minus(window.length())))) {
-                return Err(bad(format!(
-                    "at: the windows that end at {at} reach back into days of which only the sums are kept: {by_days}; ask \
-                     for a period such as 2026-03 instead"
-                )));
-            }
-            if let Some(Range { from, until }) = period
-                && !(exact(from) && exact(until.min(at)))
-            {
-                return Err(bad(format!("period: {by_days}, and not by those of {}", engine.calendar().zone())));
-            }
-        }
-        Ok(Asked { at, under: promised.under(at), period })
-    }
-}
-
-/// `GET /api/v1/services/{service}`.
-///
-/// # Errors
-/// 400 when the query is not understood, 404 when no event or catalogue ever named it.
-pub async fn service(
-    State(reading): State<Arc<Reading>>,
-    Path(name): Path<String>,
-    query: Result<Query<FiguresQuery>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
-    let Query(query) = query.map_err(|error| bad(error.body_text()))?;
-    let engine = reading.engine();
-    let asked = query.asked(&reading, &engine)?;
-    match engine.service(&name) {
-        Some(view) => Ok(Json(json::service(&engine, view, &asked))),
-        None => {
-            let hint = if name.contains('%') { "" } else { "; a slash in a name is written %2F" };
-            Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no service {name:?}{hint}")))
-        }
-    }
-}
-
-/// `GET /api/v1/groups/{group}`.
-///
-/// # Errors
-/// 400 when the query is not understood, 404 when no service is in such a group.
-pub async fn group(
-    State(reading): State<Arc<Reading>>,
-    Path(name): Path<String>,
-    query: Result<Query<FiguresQuery>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
-    let Query(query) = query.map_err(|error| bad(error.body_text()))?;
-    let engine = reading.engine();
-    let asked = query.asked(&reading, &engine)?;
-    match engine.group(&name) {
-        Some(view) => Ok(Json(json::group(&engine, view, &asked))),
-        None => {
-            let hint = "groups are all, those that the catalogue names, and region:…, tier:…, kind:…";
-            Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no group {name:?}; {hint}")))
-        }
-    }
-}
-
-/// What a list of groups is asked for.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GroupQuery {
-    at: Option<String>,
-    policy: Option<String>,
-    period: Option<String>,
-    limit: Option<usize>,
-    after: Option<String>,
-}
-
-/// `GET /api/v1/groups`: by name.
-///
-/// # Errors
-/// 400 when the query is not understood.
-pub async fn groups(
-    State(reading): State<Arc<Reading>>,
-    query: Result<Query<GroupQuery>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
-    let Query(GroupQuery { at, policy, period, limit, after }) = query.map_err(|error| bad(error.body_text()))?;
-    let limit = limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
-    let engine = reading.engine();
-    let asked = FiguresQuery { at, policy, period }.asked(&reading, &engine)?;
-    let follows = |view: &GroupView<'_>| after.as_deref().is_none_or(|after| view.name() > after);
-    let mut found: Vec<GroupView<'_>> = engine.groups().filter(follows).collect();
-    found.sort_unstable_by_key(GroupView::name);
-    let next = (found.len() > limit).then(|| found[limit - 1].name());
-    let page: Vec<Value> = found.iter().take(limit).map(|&view| json::group(&engine, view, &asked)).collect();
-    Ok(Json(json!({ "groups": page, "next": next })))
-}
-
-/// What a list of services is asked for.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ServiceQuery {
-    group: Option<String>,
-    state: Option<String>,
-    limit: Option<usize>,
-    after: Option<String>,
-}
-
-/// `GET /api/v1/services`: by name.
-///
-/// # Errors
-/// 400 when the query is not understood.
-pub async fn services(
-    State(reading): State<Arc<Reading>>,
-    query: Result<Query<ServiceQuery>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
-    let Query(query) = query.map_err(|error| bad(error.body_text()))?;
-    let named = |name: &str| ServiceState::ALL.into_iter().find(|state| state.name() == name);
-    let state = match query.state.as_deref().map(|name| named(name).ok_or(name)).transpose() {
-        Ok(state) => state,
-        Err(name) => {
-            let names = ServiceState::ALL.map(ServiceState::name).join(", ");
-            return Err(bad(format!("state: {name:?} is none of {names}")));
-        }
-    };
-    let limit = query.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
-    let engine = reading.engine();
-    let at = reading.at(&engine);
-    let mut found: Vec<ServiceView<'_>> = engine
-        .services()
-        .filter(|view| {
-            query.after.as_deref().is_none_or(|after| view.name() > after)
-                && query.group.as_ref().is_none_or(|group| view.is_in(group))
-                && state.is_none_or(|state| view.state(at) == state)
-        })
-        .collect();
-    let more = found.len() > limit;
-    if more {
-        // Only the page is put in order: the network may have a million services.
-        found.select_nth_unstable_by_key(limit, |view| view.name());
-        found.truncate(limit);
-    }
-    found.sort_unstable_by_key(|view| view.name());
-    let next = found.last().filter(|_| more).map(|last| last.name().to_owned());
-    let page: Vec<Value> = found.into_iter().map(|view| json::service(&engine, view, &Asked::at(at))).collect();
-    Ok(Json(json!({ "services": page, "next": next })))
+        alerts_firing: engine.alerts().count(),
+        kept_in_full_since: engine.folded_until().map(Time),
+        journal_sequence: reading.telemetry.sequence.get(),
+        checkpoint_sequence: reading.telemetry.checkpoint_sequence.get(),
+        next_deadline: engine.next_deadline().map(|(at, timer)| Deadline { at: Time(at), reason: timer.name() }),
+    })
 }
 
 /// What a list of incidents is asked for.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct IncidentQuery {
+    /// Those that have come so far only; `open` is everything not restored.
+    #[param(value_type = words::Status, required = false)]
     status: Option<String>,
+    /// Those of this level only.
+    #[param(value_type = words::WantedLevel, required = false)]
     level: Option<String>,
+    /// Those of this service only.
+    #[param(value_type = String, required = false)]
     service: Option<String>,
+    /// Those that were not over by then: RFC 3339 with an offset (a `+` is written `%2B`).
+    #[param(value_type = String, format = DateTime, required = false)]
     from: Option<String>,
+    /// Those that had begun before: RFC 3339 with an offset.
+    #[param(value_type = String, format = DateTime, required = false)]
     until: Option<String>,
+    /// Those that touched this region only.
+    #[param(value_type = String, required = false)]
+    region: Option<String>,
+    /// Those of this cause only.
+    #[param(value_type = words::Cause, required = false)]
+    cause: Option<String>,
+    /// Those of the drill of this name, or with `*` of all drills, instead of the network's own.
+    #[param(value_type = String, required = false)]
     drill: Option<String>,
+    /// The most rows of the page; 100 when it is not said.
+    #[param(value_type = usize, required = false, minimum = 1, maximum = 1000)]
     limit: Option<usize>,
+    /// The `next` of the page before.
+    #[param(value_type = String, required = false, pattern = "^-?[0-9]{1,18}[.][0-9a-f]{16}$")]
     after: Option<String>,
 }
 
-/// `GET /api/v1/incidents`: the latest first. Those of drills are listed apart: of one by its name, of all with `*`.
-///
-/// # Errors
-/// 400 when the query is not understood.
+/// A page of incidents.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct IncidentPage {
+    /// The latest first.
+    incidents: Vec<Shown>,
+    /// What the next page comes `after`; absent on the last one.
+    next: Option<String>,
+}
+
+/// Incidents, the latest first
+#[utoipa::path(
+    get, path = "/api/v1/incidents", tag = "incidents",
+    params(IncidentQuery),
+    responses(
+        (status = 200, description = "A page of incidents.", body = IncidentPage),
+        (status = 400, response = problem::BadRequest),
+        (status = 503, response = problem::Unavailable),
+    )
+)]
 pub async fn incidents(
     State(reading): State<Arc<Reading>>,
     query: Result<Query<IncidentQuery>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
-    let Query(query) = query.map_err(|error| bad(error.body_text()))?;
+) -> Result<Json<IncidentPage>, Problem> {
+    let Query(query) = query?;
     let (from, until) = (instant("from", query.from.as_deref())?, instant("until", query.until.as_deref())?);
     let level = level(query.level.as_deref())?;
     let status = query.status.as_deref();
-    if status.is_some_and(|status| !STATUSES.contains(&status)) {
-        return Err(bad(format!("status: {:?} is none of {}", status.unwrap_or(""), STATUSES.join(", "))));
+    let statuses = Status::ALL.map(Status::name);
+    if let Some(other) = status.filter(|status| !statuses.contains(status)) {
+        return Err(bad(format!("status: {other:?} is none of {}", statuses.join(", "))));
     }
+    let cause = cause(query.cause.as_deref())?;
     let after = query.after.as_deref().map(cursor).transpose().map_err(bad)?;
-    let limit = query.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
+    let limit = limit(query.limit)?;
     let engine = reading.engine();
     let at = reading.at(&engine);
     let wanted = |incident: &&Incident| {
@@ -297,6 +237,8 @@ pub async fn incidents(
         }) && level.is_none_or(|level| incident.level == level)
             && from.is_none_or(|from| incident.restored.is_none_or(|restored| restored > from))
             && until.is_none_or(|until| incident.started < until)
+            && cause.is_none_or(|cause| incident.cause == cause)
+            && query.region.as_deref().is_none_or(|region| engine.regions_of(incident.id).contains(region))
             && after.as_ref().is_none_or(|after| place(incident) > *after)
     };
     let all: Box<dyn Iterator<Item = &Incident>> = match (query.drill.as_deref(), query.service.as_deref()) {
@@ -316,15 +258,26 @@ pub async fn incidents(
     let next = (found.len() > limit)
         .then(|| found[limit - 1])
         .map(|last| format!("{}.{}", last.started.as_micros(), last.id));
-    let page: Vec<Value> = found.iter().take(limit).map(|incident| json::incident(&engine, incident, at)).collect();
-    Ok(Json(json!({ "incidents": page, "next": next })))
+    let incidents = found.iter().take(limit).map(|incident| json::incident(&engine, incident, at)).collect();
+    Ok(Json(IncidentPage { incidents, next }))
 }
 
-/// `GET /api/v1/incidents/{id}`.
-///
-/// # Errors
-/// 404 when there is none of that id.
-pub async fn incident(State(reading): State<Arc<Reading>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+/// One incident
+#[utoipa::path(
+    get, path = "/api/v1/incidents/{id}", tag = "incidents",
+    params(("id" = String, Path, description = "The incident's id.", pattern = "^[0-9a-f]{16}$")),
+    responses(
+        (status = 200, description = "The incident as it stands.", body = Shown),
+        (status = 400, response = problem::BadRequest),
+        (status = 404, response = problem::NotFound),
+        (status = 503, response = problem::Unavailable),
+    )
+)]
+pub async fn incident(
+    State(reading): State<Arc<Reading>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<Shown>, Problem> {
+    let Path(id) = id?;
     match reading.incident(&id) {
         Some((_, shown)) => Ok(Json(shown)),
         None => {
@@ -336,6 +289,14 @@ pub async fn incident(State(reading): State<Arc<Reading>>, Path(id): Path<String
             Err(Problem::new(StatusCode::NOT_FOUND, detail))
         }
     }
+}
+
+/// The cause that is asked for.
+pub(super) fn cause(name: Option<&str>) -> Result<Option<Cause>, Problem> {
+    let Some(name) = name else { return Ok(None) };
+    let known = Cause::ALL.into_iter().find(|cause| cause.name() == name);
+    let names = || Cause::ALL.map(Cause::name).join(", ");
+    known.map(Some).ok_or_else(|| bad(format!("cause: {name:?} is none of {}", names())))
 }
 
 /// The level that is asked for.
@@ -357,9 +318,13 @@ pub(super) fn bad(detail: String) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, detail)
 }
 
-/// What `status` may be asked for; `open` is everything not restored.
-pub(super) const STATUSES: [&str; 7] =
-    ["open", "acknowledged", "mitigated", "restored", "reviewed", "merged", "withdrawn"];
+/// How many rows a page has.
+fn limit(asked: Option<usize>) -> Result<usize, Problem> {
+    match asked.unwrap_or(LIMIT) {
+        limit @ 1..=LIMIT_MAX => Ok(limit),
+        limit => Err(bad(format!("limit: {limit} is not from 1 to {LIMIT_MAX}"))),
+    }
+}
 
 /// An incident's place in a list, the latest first.
 fn place(incident: &Incident) -> (i64, String) {
@@ -368,7 +333,9 @@ fn place(incident: &Incident) -> (i64, String) {
 
 /// The place after which the next page begins.
 fn cursor(text: &str) -> Result<(i64, String), String> {
-    text.split_once('.')
-        .and_then(|(started, id)| Some((started.parse::<i64>().ok()?.checked_neg()?, id.to_owned())))
-        .ok_or_else(|| format!("after: {text:?} is not a cursor that `next` gave"))
+    let place = text.split_once('.').and_then(|(started, id)| {
+        let (at, id): (i64, IncidentId) = (started.parse().ok()?, id.parse().ok()?);
+        Some((at.checked_neg()?, id.to_string()))
+    });
+    place.ok_or_else(|| format!("after: {text:?} is not a cursor that `next` gave"))
 }

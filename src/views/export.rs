@@ -10,28 +10,47 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::channel::{Channel, Sender};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
-use super::api::{Reading, STATUSES, bad, instant, level};
+use super::api::{Reading, bad, cause, instant, level};
+use super::words;
 use crate::engine::Engine;
-use crate::model::event::Cause;
+use crate::model::incident::Status;
 use crate::model::time::Instant;
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 use crate::store::{self, Filter, Flat, Rows};
 
 /// Records that are taken from the engine at a time, so that nobody waits for long.
 const AT_ONCE: usize = 200;
 
 /// What is to be exported.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ExportQuery {
+    /// How it is written; CSV when it is not said.
+    #[param(value_type = words::ExportFormat, required = false)]
     format: Option<String>,
+    /// Those that have come so far only; `open` is everything not restored.
+    #[param(value_type = words::Status, required = false)]
     status: Option<String>,
+    /// Those of this level only.
+    #[param(value_type = words::WantedLevel, required = false)]
     level: Option<String>,
+    /// Those of this service only.
+    #[param(value_type = String, required = false)]
     service: Option<String>,
+    /// Those that touched this region only.
+    #[param(value_type = String, required = false)]
     region: Option<String>,
+    /// Those of this cause only.
+    #[param(value_type = words::Cause, required = false)]
     cause: Option<String>,
+    /// Those that were not over by then: RFC 3339 with an offset (a `+` is written `%2B`).
+    #[param(value_type = String, format = DateTime, required = false)]
     from: Option<String>,
+    /// Those that had begun before: RFC 3339 with an offset.
+    #[param(value_type = String, format = DateTime, required = false)]
     until: Option<String>,
 }
 
@@ -44,34 +63,39 @@ enum Format {
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// `GET /api/v1/incidents/export`: by start; those of folded days among them.
-///
-/// # Errors
-/// 400 when the query is not understood, 503 when the storage cannot be read, as before the journal is.
+/// All incidents as flat records, by start; those of folded days among them
+#[utoipa::path(
+    get, path = "/api/v1/incidents/export", tag = "incidents",
+    params(ExportQuery),
+    responses(
+        (status = 200, description = "A record an incident, in the same columns in either format.", content(
+            (String = "text/csv"),
+            (String = "application/x-ndjson"),
+        )),
+        (status = 400, response = problem::BadRequest),
+        (status = 503, response = problem::Unavailable),
+    )
+)]
 pub async fn export(
     State(reading): State<Arc<Reading>>,
     query: Result<Query<ExportQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(query) = query.map_err(|error| bad(error.body_text()))?;
+    let Query(query) = query?;
     let format = match query.format.as_deref() {
         None | Some("csv") => Format::Csv,
         Some("ndjson") => Format::Lines,
         Some(other) => return Err(bad(format!("format: {other:?} is none of csv, ndjson"))),
     };
-    if let Some(status) = query.status.as_deref().filter(|status| !STATUSES.contains(status)) {
-        return Err(bad(format!("status: {status:?} is none of {}", STATUSES.join(", "))));
-    }
-    if let Some(cause) = &query.cause
-        && !Cause::ALL.iter().any(|known| known.name() == cause)
-    {
-        return Err(bad(format!("cause: {cause:?} is none of {}", Cause::ALL.map(Cause::name).join(", "))));
+    let statuses = Status::ALL.map(Status::name);
+    if let Some(other) = query.status.as_deref().filter(|status| !statuses.contains(status)) {
+        return Err(bad(format!("status: {other:?} is none of {}", statuses.join(", "))));
     }
     let filter = Filter {
         from: instant("from", query.from.as_deref())?,
         until: instant("until", query.until.as_deref())?,
         level: level(query.level.as_deref())?,
         status: query.status,
-        cause: query.cause,
+        cause: cause(query.cause.as_deref())?,
         service: query.service,
         region: query.region,
     };

@@ -5,5 +5,11 @@
 
 pub mod api;
 pub mod export;
+pub mod figures;
+pub mod incident;
 pub mod json;
 pub mod metrics;
+pub mod service;
+pub mod stream;
+pub mod targets;
+pub mod words;

@@ -1,6 +1,9 @@
 //! Decoding: one file a format; here, how a body is cut into events and what is said of those that fail.
 
+mod description;
 mod native;
+
+pub use description::{CaseKindName, CauseName, EventBody, EventTypeName, SeverityName};
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -51,9 +54,10 @@ pub struct Decoded {
 }
 
 /// Why one event was not taken.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Rejection {
     /// The line, or the element of the array, counted from 1.
+    #[schema(minimum = 1)]
     pub line: u64,
     /// What is wrong with it, and what would be right.
     pub error: String,

@@ -1,10 +1,11 @@
 //! The native event: a JSON object of the contract.
 
-use std::borrow::Cow;
+mod raw;
+
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde::de::{Error, Visitor};
+pub(super) use raw::Raw;
+use raw::Text;
 
 use super::{Bad, Gate};
 use crate::model::event::{
@@ -16,7 +17,7 @@ use crate::model::service::ServiceName;
 use crate::model::time::{Instant, Span};
 
 /// Every type of the contract, to name the nearest when one is misspelt.
-const TYPES: [&str; 25] = [
+pub(super) const TYPES: [&str; 25] = [
     "outage.started",
     "outage.updated",
     "outage.ended",
@@ -56,80 +57,6 @@ pub(super) struct Reader<'g> {
     /// The last source named: mostly the next one too.
     source: Arc<str>,
 }
-
-/// An event as it is written. Fields that are not here are kept in the journal and ignored.
-/// An improvement as a review says it.
-#[derive(Deserialize)]
-struct RawImprovement<'a> {
-    #[serde(borrow)]
-    action: Option<Text<'a>>,
-    #[serde(borrow)]
-    owner: Option<Text<'a>>,
-    #[serde(borrow)]
-    due: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Raw<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<Text<'a>>,
-    #[serde(borrow)]
-    id: Option<Text<'a>>,
-    #[serde(borrow)]
-    time: Option<Text<'a>>,
-    #[serde(borrow)]
-    service: Option<Text<'a>>,
-    #[serde(borrow)]
-    group: Option<Text<'a>>,
-    #[serde(borrow)]
-    source: Option<Text<'a>>,
-    #[serde(borrow)]
-    drill: Option<Text<'a>>,
-    #[serde(borrow)]
-    outage: Option<Text<'a>>,
-    #[serde(borrow)]
-    incident: Option<Text<'a>>,
-    #[serde(borrow)]
-    severity: Option<Text<'a>>,
-    weight: Option<f64>,
-    users: Option<u64>,
-    #[serde(borrow)]
-    cause: Option<Text<'a>>,
-    #[serde(borrow)]
-    detail: Option<Text<'a>>,
-    #[serde(borrow)]
-    by: Option<Text<'a>>,
-    #[serde(borrow)]
-    reason: Option<Text<'a>>,
-    level: Option<u64>,
-    ms: Option<f64>,
-    count: Option<u64>,
-    #[serde(borrow)]
-    metric: Option<Text<'a>>,
-    value: Option<f64>,
-    #[serde(borrow)]
-    maintenance: Option<Text<'a>>,
-    #[serde(borrow)]
-    from: Option<Text<'a>>,
-    #[serde(borrow)]
-    until: Option<Text<'a>>,
-    #[serde(borrow)]
-    case: Option<Text<'a>>,
-    #[serde(borrow, rename = "kind")]
-    case_kind: Option<Text<'a>>,
-    score: Option<f64>,
-    #[serde(borrow)]
-    of: Option<Text<'a>>,
-    #[serde(borrow)]
-    notice: Option<Text<'a>>,
-    #[serde(borrow)]
-    root_cause: Option<Text<'a>>,
-    #[serde(borrow)]
-    improvements: Option<Vec<RawImprovement<'a>>>,
-}
-
-/// A text that borrows from the line where it can: `Cow` inside an `Option` would always copy.
-struct Text<'a>(Cow<'a, str>);
 
 type Refusal<T> = Result<T, String>;
 
@@ -427,31 +354,6 @@ fn explain(text: &str, error: &serde_json::Error) -> Bad {
         }
     }
     Bad::Unreadable(format!("not JSON: {error}"))
-}
-
-impl Text<'_> {
-    fn boxed(&self) -> Box<str> {
-        Box::from(&*self.0)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Borrowing;
-        impl<'de> Visitor<'de> for Borrowing {
-            type Value = Text<'de>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Borrowing)
-    }
 }
 
 #[cfg(test)]
