@@ -152,6 +152,21 @@ fn five_hundred_transitions_in_an_hour_are_one_incident_one_page_and_its_end() {
         _ => false,
     });
     assert_eq!(resolved.count(), 1);
+    // Nobody acknowledges: of that, too, each thing is said once, though each restoration stops the clock.
+    let told = |name: AlertName| {
+        let fires = effects.iter().filter_map(|effect| match &effect.kind {
+            EffectKind::Fire(alert) if alert.key.name == name => Some(&alert.key),
+            _ => None,
+        });
+        let fires: BTreeSet<_> = fires.collect();
+        let ends = effects.iter().filter(|effect| match &effect.kind {
+            EffectKind::Resolve(alert, _) => alert.key.name == name,
+            _ => false,
+        });
+        (fires.len(), ends.count())
+    };
+    assert_eq!(told(AlertName::ClockAtRisk), (2, 2));
+    assert_eq!(told(AlertName::ResponseOverdue), (1, 1));
     let figures = engine.service("site-7").unwrap().figures(Window::Day, at(7200.0));
     assert_eq!(figures.lengths.down, 250 * 7_200_000, "every microsecond of it");
     assert_eq!(figures.tallies.outages, 250);

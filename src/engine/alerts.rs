@@ -67,7 +67,8 @@ fn wanted(incident: &Incident) -> Vec<Alert> {
             let (scope, clock, can_wait) = (scope.clone(), clock.name.clone(), clock.until.can_wait());
             About::Clock { id, level, scope, clock, used, can_wait, drill: incident.drill.clone() }
         };
-        let runs = clock.stopped.is_none();
+        // A restoration that is not confirmed may be none: what flaps is told of once.
+        let runs = clock.stopped.is_none() || live && clock.stopped == incident.restored;
         match (clock.breached, clock.warned) {
             (Some(breached), _) => {
                 let because = format!("{} limit of {}", clock.name, clock.limit);

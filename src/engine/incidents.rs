@@ -113,11 +113,10 @@ impl Tracked {
         let acted = incident.actions.iter().map(|record| record.at);
         let (first, last) = (acted.clone().min(), acted.max());
         // What is still owed, such as the permanent fix, keeps it.
-        let owed = incident.clocks.iter().any(|clock| clock.stopped.is_none());
         let over = incident
             .restored
             .zip(incident.verified)
-            .filter(|_| !owed)
+            .filter(|_| !incident.owes())
             .map(|(restored, verified)| restored.max(verified));
         let begun = first.map_or(incident.started, |first| first.min(incident.started));
         (begun, over.map(|over| last.map_or(over, |last| last.max(over))))
@@ -334,7 +333,7 @@ impl Engine {
         let Incidents { clusters, records, .. } = &mut self.state.incidents;
         for (&number, cluster) in &mut clusters.all {
             let record = cluster.records.first().and_then(|id| records.get(id));
-            if record.is_some_and(|tracked| tracked.incident.is_live()) {
+            if record.is_some_and(|tracked| tracked.incident.is_live() || tracked.incident.owes()) {
                 cluster.impact = Kept::default();
                 touched.entry(number).or_default();
             }

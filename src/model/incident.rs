@@ -249,6 +249,12 @@ impl Incident {
         self.status.is_open() || (matches!(self.status, Status::Restored) && self.verified.is_none())
     }
 
+    /// Whether anything is still to be done or told by a limit.
+    #[must_use]
+    pub fn owes(&self) -> bool {
+        self.clocks.iter().any(|clock| clock.stopped.is_none())
+    }
+
     /// User-minutes lost up to `at`.
     #[must_use]
     pub fn user_minutes(&self, at: Instant) -> f64 {
