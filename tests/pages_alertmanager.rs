@@ -443,3 +443,31 @@ fn instant(text: &Value) -> Instant {
 const fn milliseconds(at: Instant) -> i64 {
     at.as_micros().div_euclid(1000)
 }
+
+/// A database that is busy for long holds up no page that needs nothing of it: one that a deadline calls for.
+#[test]
+fn a_page_does_not_wait_until_what_was_told_before_is_written_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = Inbox::open();
+    let pages = alertmanager(folder.path(), free_port(), &inbox);
+    let levels = "[[levels.first]]\nlonger_than = \"4s\"\n[[levels.second]]\nlonger_than = \"2s\"\n";
+    let receiver = format!("[[alerting.alertmanagers]]\nurl = \"{}\"\n", pages.url);
+    let daemon = fournines(folder.path(), free_port(), &format!("{levels}{receiver}"));
+    post(&daemon, &said("outage.started", "core/gz-1", now(), ""));
+    let file = rusqlite::Connection::open(folder.path().join("data").join("fournines.db")).unwrap();
+    until("the first page is written down", || {
+        let count: i64 = file.query_row("SELECT count(*) FROM told", [], |row| row.get(0)).ok()?;
+        (count > 0).then_some(())
+    });
+    file.execute_batch("BEGIN IMMEDIATE").unwrap();
+    until("the page of the first level arrives while the database is busy", || {
+        firing(&pages).iter().any(|alert| alert["labels"]["level"] == "first").then_some(())
+    });
+    assert!(!daemon.log().contains("not written down"), "it waited for the database: {}", daemon.log());
+    file.execute_batch("ROLLBACK").unwrap();
+    until("what was told is written down after all", || {
+        let count: i64 = file.query_row("SELECT count(*) FROM told", [], |row| row.get(0)).ok()?;
+        (count > 2).then_some(())
+    });
+    daemon.stop();
+}

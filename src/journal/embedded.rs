@@ -348,7 +348,8 @@ impl Journal {
             let connection = Connection::open(&self.file)?;
             connection.busy_timeout(std::time::Duration::from_secs(10))?;
             // What this connection writes may be lost to a power failure: it only says what need not be done again.
-            connection.execute_batch("PRAGMA synchronous = NORMAL;")?;
+            // The journal's own connection takes the log into the file.
+            connection.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;")?;
             Ok(connection)
         };
         open().map_err(|error| self.failed(error))

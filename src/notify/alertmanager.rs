@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::outbox::{Message, Outbox};
@@ -83,12 +84,23 @@ impl Alertmanager {
         let mut news = self.outbox.news();
         let mut watchdog_at: Option<Instant> = None;
         let mut pause = PAUSE_FIRST;
+        let mut writing: Option<JoinHandle<()>> = None;
         loop {
             let last_round = stop.is_cancelled();
             // Marked before looking, so that what comes while looking is looked at again.
             news.mark_unchanged();
             let told = self.tell(started, &mut watchdog_at).await;
+            // No page waits until what was told before is written down.
+            if last_round && let Some(writing) = writing.take() {
+                let _ = writing.await;
+            }
+            if writing.as_ref().is_none_or(JoinHandle::is_finished) {
+                writing = Some(self.write_down());
+            }
             if last_round {
+                if let Some(writing) = writing {
+                    let _ = writing.await;
+                }
                 return;
             }
             match told {
@@ -124,14 +136,19 @@ impl Alertmanager {
         for messages in due.chunks(BATCH_MAX) {
             let posted: Vec<Posted> = messages.iter().map(|message| self.posted(message, now)).collect();
             self.post(&posted).await?;
-            let (outbox, place, at, told) = (self.outbox.clone(), self.place, self.clock.now(), messages.to_vec());
-            // Writing it down may have to wait for the hall.
-            let written = tokio::task::spawn_blocking(move || outbox.accepted(place, &told, at)).await;
-            if let Ok(Err(error)) = written {
-                tracing::warn!(%error, "what a receiver accepted could not be written down; it may be told twice");
-            }
+            self.outbox.accepted(self.place, messages, self.clock.now());
         }
         Ok(())
+    }
+
+    /// Writes down what was accepted, on a thread that may wait for the database.
+    fn write_down(&self) -> JoinHandle<()> {
+        let outbox = self.outbox.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = outbox.write_down() {
+                tracing::warn!(%error, "what a receiver accepted is not written down yet; it may be told twice");
+            }
+        })
     }
 
     async fn post(&self, alerts: &[Posted]) -> Result<(), String> {

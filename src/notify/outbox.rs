@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use tokio::sync::watch;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -56,6 +56,8 @@ struct Shared {
     entries: Mutex<Entries>,
     /// Its own lock, taken without the other: the hall waits for the entries while it holds the database.
     connection: Mutex<Connection>,
+    /// What receivers accepted and is not written down yet.
+    unwritten: Mutex<Unwritten>,
     /// While the journal is read back nobody knows yet who was told what, so nothing may be forgotten.
     recovering: AtomicBool,
     /// Changes when there is something that receivers should hear of at once.
@@ -65,6 +67,9 @@ struct Shared {
 }
 
 type Entries = BTreeMap<AlertKey, Entry>;
+
+/// By receiver and alert: since when it fires, whether it is over, and when that was accepted.
+type Unwritten = BTreeMap<(usize, i64), (Instant, bool, Instant)>;
 
 /// One alert on its way.
 #[derive(Clone, Debug)]
@@ -130,6 +135,7 @@ impl Outbox {
             shared: Arc::new(Shared {
                 entries,
                 connection,
+                unwritten: Mutex::default(),
                 recovering: AtomicBool::new(true),
                 news: watch::Sender::new(()),
                 receivers,
@@ -235,11 +241,8 @@ impl Outbox {
         due
     }
 
-    /// The receiver accepted `messages` at `now`.
-    ///
-    /// # Errors
-    /// When that could not be written down; it is remembered for as long as the process lives.
-    pub(super) fn accepted(&self, receiver: usize, messages: &[Message], now: Instant) -> rusqlite::Result<()> {
+    /// The receiver accepted `messages` at `now`. That is remembered, and written down by [`Self::write_down`].
+    pub(super) fn accepted(&self, receiver: usize, messages: &[Message], now: Instant) {
         let mut entries = self.entries();
         for message in messages {
             if message.news && message.ended.is_none() {
@@ -258,18 +261,45 @@ impl Outbox {
         }
         self.tidy(&mut entries);
         drop(entries);
+        let told = |message: &Message| {
+            let what = (message.alert.starts, message.ended.is_some(), now);
+            ((receiver, hash(&message.alert.key)), what)
+        };
+        self.unwritten().extend(messages.iter().map(told));
+    }
+
+    /// Writes down what receivers accepted, so that it is not told again after a restart. It waits for the database,
+    /// which may take long while much is written.
+    ///
+    /// # Errors
+    /// When the database refuses; what was not written is kept for the next time.
+    pub(super) fn write_down(&self) -> rusqlite::Result<()> {
         let mut connection = self.connection();
-        let transaction = connection.transaction()?;
-        for message in messages {
-            transaction.prepare_cached("INSERT OR REPLACE INTO told VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(
-                params![
-                    self.shared.receivers[receiver],
-                    hash(&message.alert.key),
-                    message.alert.starts.as_micros(),
-                    message.ended.is_some(),
-                    now.as_micros()
-                ],
-            )?;
+        let rows = std::mem::take(&mut *self.unwritten());
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let written = self.write_rows(&mut connection, &rows);
+        if written.is_err() {
+            let mut unwritten = self.unwritten();
+            // What was accepted since is newer.
+            let newer = std::mem::replace(&mut *unwritten, rows);
+            unwritten.extend(newer);
+        }
+        written
+    }
+
+    fn write_rows(&self, connection: &mut Connection, rows: &Unwritten) -> rusqlite::Result<()> {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let insert = "INSERT OR REPLACE INTO told VALUES (?1, ?2, ?3, ?4, ?5)";
+        for (&(receiver, alert), &(starts, resolved, at)) in rows {
+            transaction.prepare_cached(insert)?.execute(params![
+                self.shared.receivers[receiver],
+                alert,
+                starts.as_micros(),
+                resolved,
+                at.as_micros()
+            ])?;
         }
         transaction.commit()
     }
@@ -287,6 +317,10 @@ impl Outbox {
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
         self.shared.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, Unwritten> {
+        self.shared.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {

@@ -59,7 +59,8 @@ fn outbox() -> (tempfile::TempDir, Outbox) {
 /// What is due at `when`, as incident and whether it is over; all of it is accepted.
 fn told(outbox: &Outbox, when: i64) -> Vec<(u64, bool)> {
     let due = outbox.due(0, at(when), RESEND);
-    outbox.accepted(0, &due, at(when)).unwrap();
+    outbox.accepted(0, &due, at(when));
+    outbox.write_down().unwrap();
     due.iter().map(|message| (message.alert.key.incident().unwrap().0, message.ended.is_some())).collect()
 }
 
@@ -214,7 +215,8 @@ proptest! {
                 Step::Deliver => {
                     let due = outbox.due(0, time, RESEND);
                     receiver.hear(&due, time);
-                    outbox.accepted(0, &due, time).unwrap();
+                    outbox.accepted(0, &due, time);
+                    outbox.write_down().unwrap();
                 }
                 Step::AnswerLost => receiver.hear(&outbox.due(0, time, RESEND), time),
                 Step::Lost => {
