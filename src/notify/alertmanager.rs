@@ -128,17 +128,21 @@ impl Alertmanager {
     /// Tells everything that is due.
     async fn tell(&self, started: Instant, watchdog_at: &mut Option<Instant>) -> Result<(), String> {
         let now = self.clock.now();
-        let due = self.outbox.due(self.place, now, self.resend);
         if watchdog_at.is_none_or(|at| now.since(at) >= self.resend) {
             self.post(&[self.watchdog(started, now)]).await?;
             *watchdog_at = Some(now);
         }
-        for messages in due.chunks(BATCH_MAX) {
+        loop {
+            // Looked at anew each time: a page that comes meanwhile goes before a hundred thousand tickets.
+            let now = self.clock.now();
+            let messages = self.outbox.due(self.place, now, self.resend, BATCH_MAX);
+            if messages.is_empty() {
+                return Ok(());
+            }
             let posted: Vec<Posted> = messages.iter().map(|message| self.posted(message, now)).collect();
             self.post(&posted).await?;
-            self.outbox.accepted(self.place, messages, self.clock.now());
+            self.outbox.accepted(self.place, &messages, self.clock.now());
         }
-        Ok(())
     }
 
     /// Writes down what was accepted, on a thread that may wait for the database.

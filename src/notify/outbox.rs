@@ -216,10 +216,14 @@ impl Outbox {
         self.shared.news.subscribe()
     }
 
-    /// What the receiver should be told at `now`: what is new, and what fires and was last told `resend` ago.
-    pub(super) fn due(&self, receiver: usize, now: Instant, resend: Span) -> Vec<Message> {
+    /// What the receiver should be told at `now`: what is new, and what fires and was last told `resend` ago. At most so
+    /// many, those about incidents first.
+    pub(super) fn due(&self, receiver: usize, now: Instant, resend: Span, most: usize) -> Vec<Message> {
         let mut due = Vec::new();
         for entry in self.entries().values_mut() {
+            if due.len() == most {
+                break;
+            }
             let Some(told) = entry.told.get_mut(receiver) else { continue };
             let (send, news) = match (entry.ended, told.firing_at) {
                 (Some(_), _) => (told.tried && !told.resolved, true),

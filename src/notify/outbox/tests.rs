@@ -58,7 +58,7 @@ fn outbox() -> (tempfile::TempDir, Outbox) {
 
 /// What is due at `when`, as incident and whether it is over; all of it is accepted.
 fn told(outbox: &Outbox, when: i64) -> Vec<(u64, bool)> {
-    let due = outbox.due(0, at(when), RESEND);
+    let due = outbox.due(0, at(when), RESEND, usize::MAX);
     outbox.accepted(0, &due, at(when));
     outbox.write_down().unwrap();
     due.iter().map(|message| (message.alert.key.incident().unwrap().0, message.ended.is_some())).collect()
@@ -89,8 +89,8 @@ fn an_end_that_nobody_takes_is_given_up_in_the_end() {
     outbox.take(&[fire(&alert(1, 0), 0)]);
     assert_eq!(told(&outbox, 0), [(1, false)]);
     outbox.take(&[resolve(&alert(1, 0), 1)]);
-    assert_eq!(outbox.due(0, at(60), RESEND).len(), 1);
-    assert_eq!(outbox.due(0, at(62), RESEND).len(), 0);
+    assert_eq!(outbox.due(0, at(60), RESEND, usize::MAX).len(), 1);
+    assert_eq!(outbox.due(0, at(62), RESEND, usize::MAX).len(), 0);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn after_a_restart_nobody_is_told_twice_and_what_fires_is_what_the_engine_says()
 fn the_end_of_what_fired_before_a_restart_is_told_though_no_answer_ever_came() {
     let (folder, mut before) = outbox();
     before.take(&[fire(&alert(1, 0), 0)]);
-    assert_eq!(before.due(0, at(9), RESEND).len(), 1);
+    assert_eq!(before.due(0, at(9), RESEND, usize::MAX).len(), 1);
     drop(before);
     let mut after = load(&folder.path().join("db"));
     after.take(&[fire(&alert(1, 0), 0)]);
@@ -213,14 +213,14 @@ proptest! {
                     journal.push(effect);
                 }
                 Step::Deliver => {
-                    let due = outbox.due(0, time, RESEND);
+                    let due = outbox.due(0, time, RESEND, usize::MAX);
                     receiver.hear(&due, time);
                     outbox.accepted(0, &due, time);
                     outbox.write_down().unwrap();
                 }
-                Step::AnswerLost => receiver.hear(&outbox.due(0, time, RESEND), time),
+                Step::AnswerLost => receiver.hear(&outbox.due(0, time, RESEND, usize::MAX), time),
                 Step::Lost => {
-                    outbox.due(0, time, RESEND);
+                    outbox.due(0, time, RESEND, usize::MAX);
                 }
                 Step::Checkpoint => {
                     let mut connection = Connection::open(&file).unwrap();
