@@ -39,17 +39,16 @@ fn read_stage(reader: &mut Reader, key: &str, stage: Stage, procedure: &mut Proc
     if done_when.is_none() {
         reader.wrong(&at("done_when"), "nothing says when this stage is done: say so in a line");
     }
-    let (default, from) = match stage {
-        Stage::Acknowledged => (Some(ClockRule::response()), Stage::Detected),
-        Stage::Restored => (Some(ClockRule::repair()), Stage::Detected),
-        Stage::Repaired => (None, Stage::Mitigated),
-        Stage::Verified | Stage::Reviewed => (None, Stage::Restored),
-        _ => (None, Stage::Detected),
-    };
-    let by_targets = default.is_some();
     let name = if stage == Stage::Repaired { "permanent_fix" } else { stage.name() };
-    let plain = || ClockRule::until_stage(ClockName::Named(name.into()), Milestone::Reached(from), stage);
-    let mut rule = default.unwrap_or_else(plain);
+    let since = |from| ClockRule::until_stage(ClockName::Named(name.into()), from, stage);
+    let (mut rule, by_targets) = match stage {
+        Stage::Acknowledged => (ClockRule::response(), true),
+        Stage::Restored => (ClockRule::repair(), true),
+        Stage::Detected => (since(Milestone::Started), false),
+        Stage::Repaired => (since(Milestone::Reached(Stage::Mitigated)), false),
+        Stage::Verified | Stage::Reviewed => (since(Milestone::Reached(Stage::Restored)), false),
+        _ => (since(Milestone::Reached(Stage::Detected)), false),
+    };
     rule.limits = read_limits(reader, key);
     if let Some(from) = read_milestone(reader, &at("from")) {
         rule.from = from;

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::config::{from_record, to_record};
+use crate::model::incident::Stage;
 use crate::model::level::{Condition, Level};
-use crate::model::procedure::Until;
+use crate::model::procedure::{ClockRule, Milestone, Until};
 use crate::model::target::{Subject, Value};
 
 fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
@@ -161,6 +162,10 @@ fn a_record_of_the_policy_has_all_of_the_procedure() {
     let said = "[stages.dispatched]\nowner = \"field\"\ndone_when = \"on the way\"\nlimit.first = \"20m\"\nwarn_at = [0.07, 0.9]\n[reporting]\nregulators = [\"cn\", \"us-fcc\", \"eu\", \"au\"]\n";
     let policy = load(said, &[]).unwrap().policy;
     assert_eq!(policy.procedure.clocks.len(), 19);
+    let lag = "[stages.detected]\nowner = \"noc\"\ndone_when = \"it is known\"\nlimit = \"5m\"\n";
+    let lag = load(lag, &[]).unwrap().policy.procedure;
+    let detected = |rule: &&ClockRule| rule.until == Until::Reached(Stage::Detected);
+    assert_eq!(lag.clocks.iter().find(detected).unwrap().from, Milestone::Started);
     assert!(policy.procedure.clocks.iter().all(|rule| rule.until != Until::Notice || !rule.cite.is_empty()));
     let read = from_record(&to_record(&policy)).unwrap();
     assert_eq!(read.procedure, policy.procedure);
