@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::model::incident::Stage;
 use crate::model::level::Level;
 use crate::model::policy::Policy;
-use crate::model::procedure::{ClockName, ClockRule, Milestone, Until};
+use crate::model::procedure::{ClockName, ClockRule, Until};
 use crate::model::target::{REPAIR, RESPONSE, Value};
 use crate::model::time::Span;
 
@@ -33,10 +33,7 @@ pub(super) fn mermaid(policy: &Policy) -> String {
                 format!("notice{number}")
             }
         };
-        let from = match rule.from {
-            Milestone::Started => "started",
-            Milestone::Reached(stage) => stage.name(),
-        };
+        let from = rule.from.name();
         let label = format!("{}: {}", rule.name, limits(policy, rule));
         let _ = writeln!(text, "    {from} -. \"{}\" .-> {until}", escaped(&label));
     }

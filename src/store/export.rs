@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use super::rows::{INCIDENTS, STARTED, TABLES, Table};
 use super::{began, lossy};
 use crate::model::event::Cause;
-use crate::model::incident::{Incident, Interruption};
+use crate::model::incident::{Incident, Interruption, Status};
 use crate::model::level::Level;
 use crate::model::time::Instant;
 
@@ -46,8 +46,8 @@ pub struct Flat {
 pub struct Rows(Connection);
 
 /// The names of a flat record's values.
-fn columns() -> Vec<&'static str> {
-    table().map_or_else(Vec::new, |table| table.columns.iter().map(|column| column.0).collect())
+fn columns() -> impl Iterator<Item = &'static str> {
+    table().into_iter().flat_map(|table| table.columns.iter().map(|column| column.0))
 }
 
 fn table() -> Option<&'static Table> {
@@ -70,9 +70,12 @@ impl Flat {
         began(std::slice::from_ref(&self.values))
     }
 
+    fn value(&self, column: &str) -> Option<&Value> {
+        self.values.get(columns().position(|name| name == column)?)
+    }
+
     fn text(&self, column: &str) -> Option<&str> {
-        let place = columns().iter().position(|name| *name == column)?;
-        match self.values.get(place)? {
+        match self.value(column)? {
             Value::Text(text) => Some(text),
             _ => None,
         }
@@ -84,12 +87,10 @@ impl Flat {
         let Filter { from, until, level, status, cause, service, region } = filter;
         let restored: Option<Instant> = self.text("restored").and_then(|text| text.parse().ok());
         let is = self.text("status").unwrap_or_default();
-        let open = matches!(is, "open" | "acknowledged" | "mitigated");
-        let place = columns().iter().position(|name| *name == "level");
-        let number = place.and_then(|place| self.values.get(place)).cloned();
+        let open = Status::ALL.into_iter().any(|known| known.is_open() && known.name() == is);
         from.is_none_or(|from| restored.is_none_or(|restored| restored >= from))
             && until.is_none_or(|until| self.began().is_some_and(|began| began < until))
-            && level.is_none_or(|level| number == Some(Value::Integer(level.number().into())))
+            && level.is_none_or(|level| self.value("level") == Some(&Value::Integer(level.number().into())))
             && status.as_deref().is_none_or(|status| if status == "open" { open } else { is == status })
             && cause.is_none_or(|cause| self.text("cause") == Some(cause.name()))
             && service.as_ref().is_none_or(|service| self.services.contains(service))
@@ -119,7 +120,7 @@ impl Flat {
             Value::Text(text) => text.as_str().into(),
             Value::Null | Value::Blob(_) => serde_json::Value::Null,
         };
-        columns().into_iter().zip(&self.values).map(|(name, is)| (name.to_owned(), value(name, is))).collect()
+        columns().zip(&self.values).map(|(name, is)| (name.to_owned(), value(name, is))).collect()
     }
 }
 
@@ -131,7 +132,7 @@ const FLAGS: [&str; 3] = ["users_estimated", "response_kept", "repair_kept"];
 /// # Errors
 /// When it cannot be written, which is never so.
 pub fn header() -> Result<Vec<u8>, csv::Error> {
-    line(columns().into_iter().map(str::to_owned))
+    line(columns().map(str::to_owned))
 }
 
 fn line(fields: impl Iterator<Item = String>) -> Result<Vec<u8>, csv::Error> {
