@@ -389,8 +389,8 @@ fn spoken_of(world: &[Saying], number: usize) -> i64 {
     }
 }
 
-/// For how long a clock had run by `until`: the repair clock not while it was held.
-fn ran(incident: &Incident, clock: &Clock, until: Instant) -> Span {
+/// For how long a clock had run by `until`, the repair clock not while it was held; and whether it was held then.
+fn ran(incident: &Incident, clock: &Clock, until: Instant) -> (Span, bool) {
     let mut edges = vec![(clock.started, None), (until, None)];
     if clock.name == ClockName::Repair {
         edges.extend(incident.actions.iter().filter_map(|record| match record.action {
@@ -406,7 +406,8 @@ fn ran(incident: &Incident, clock: &Clock, until: Instant) -> Span {
         let (from, to) = (pair[0].0.max(clock.started), pair[1].0.min(until));
         ran = if held || to < from { ran } else { ran.plus(to.since(from)) };
     }
-    ran
+    let by_then = edges.iter().take_while(|&&(at, _)| at <= until);
+    (ran, by_then.filter_map(|&(_, held)| held).last().unwrap_or(false))
 }
 
 /// Checks that nothing that fell due by now was left undone: clocks, levels, restorations and what fires for them.
@@ -417,17 +418,17 @@ fn nothing_is_overdue(engine: &Engine) -> Result<(), TestCaseError> {
         let level = incident.level;
         let own = !matches!(incident.status, Status::Merged | Status::Withdrawn);
         for clock in incident.clocks.iter().filter(|_| own) {
-            let used = ran(incident, clock, clock.stopped.unwrap_or(now));
+            let (used, held) = ran(incident, clock, clock.stopped.unwrap_or(now));
             let passed = used > clock.limit;
             prop_assert_eq!(clock.breached.is_some(), passed, "{:?} at {}", clock, now);
-            let until = clock.breached.map(|breached| ran(incident, clock, breached));
+            let until = clock.breached.map(|breached| ran(incident, clock, breached).0);
             prop_assert!(until.is_none_or(|until| until == clock.limit), "{:?} at {}", clock, now);
             let share = |percent| Span::from_micros(clock.limit.as_micros() / 100 * i64::from(percent));
             // A hold that begins just as a share has passed comes in time.
             let warned = clock.warned.map(|(percent, _)| percent);
             let given = [50, 80].into_iter().all(|percent| match warned >= Some(percent) {
                 true => used >= share(percent),
-                false => used <= share(percent) && (used < share(percent) || clock.deadline.is_none()),
+                false => used <= share(percent) && (used < share(percent) || held),
             });
             prop_assert!(given, "{:?} at {}", clock, now);
             let runs = clock.stopped.is_none() || incident.is_live() && clock.stopped == incident.restored;
