@@ -1,20 +1,43 @@
 //! Alerts: which of them an incident calls for as it stands, and how that differs from what fires.
 
+use super::Engine;
 use crate::model::alert::{About, Alert, AlertFacts, AlertKey, AlertName, IncidentFacts};
 use crate::model::effect::{Effect, EffectKind, Reason};
-use crate::model::incident::{Incident, Stage};
+use crate::model::incident::{Action, Clock, Incident, Stage};
 use crate::model::procedure::ClockName;
+use crate::model::service::ServiceName;
 use crate::model::time::Instant;
+
+/// What lies around an incident that its alerts tell of.
+pub(super) struct Surroundings {
+    /// The groups of whom it concerns.
+    pub(super) groups: Vec<Box<str>>,
+    /// The maintenance that goes on where it began, or the next one there.
+    pub(super) maintenance: Option<(Instant, Instant)>,
+}
+
+impl Engine {
+    /// What its alerts tell of what lies around it.
+    pub(super) fn surroundings(&self, incident: &Incident) -> Surroundings {
+        let now = self.state.now;
+        let place = |name: &ServiceName| self.registry.find(name.as_str());
+        let groups = place(&incident.scope).map(|place| self.registry.own_groups(place).map(Box::from).collect());
+        let excluded = place(&incident.service).map(|place| self.excluded(place)).unwrap_or_default();
+        let next = excluded.iter().find(|stretch| stretch.end.is_none_or(|end| end > now));
+        let maintenance = next.map(|stretch| (stretch.start, stretch.end_or_max()));
+        Surroundings { groups: groups.unwrap_or_default(), maintenance }
+    }
+}
 
 /// Makes what fires agree with what the incident calls for.
 pub(super) fn update(
     firing: &mut Vec<Alert>,
-    incident: &Incident,
+    (incident, around): (&Incident, &Surroundings),
     now: Instant,
     reason: &Reason,
     effects: &mut Vec<Effect>,
 ) {
-    reconcile(firing, wanted(incident), |alert, _| ended(alert, incident, now), (now, reason), effects);
+    reconcile(firing, wanted(incident, around), |alert, _| ended(alert, incident, now), (now, reason), effects);
 }
 
 /// Makes what fires agree with what is `wanted`. What fires already keeps since when it holds; `ended` says when one
@@ -47,10 +70,10 @@ pub(super) fn reconcile(
 
 /// The alerts that the incident calls for. It calls for them until its restoration is confirmed, so that a
 /// service that flaps pages once; and for what is owed after that until it is done.
-fn wanted(incident: &Incident) -> Vec<Alert> {
+fn wanted(incident: &Incident, around: &Surroundings) -> Vec<Alert> {
     let mut alerts = Vec::new();
     let mut call = |name, about, starts, because| {
-        let facts = facts(incident, because);
+        let facts = facts((incident, around), because);
         alerts.push(Alert { key: AlertKey { name, about }, starts, facts });
     };
     let (id, level, scope) = (incident.id, incident.level, &incident.scope);
@@ -104,7 +127,11 @@ fn wanted(incident: &Incident) -> Vec<Alert> {
     alerts
 }
 
-fn facts(incident: &Incident, because: String) -> AlertFacts {
+fn facts((incident, around): (&Incident, &Surroundings), because: String) -> AlertFacts {
+    let acknowledged =
+        incident.actions.iter().rfind(|record| record.action == Action::Reached(Stage::Acknowledged));
+    let runs = |clock: &&Clock| clock.stopped.is_none() && clock.breached.is_none();
+    let clocks = incident.clocks.iter().filter(runs);
     AlertFacts {
         started: incident.started,
         because,
@@ -114,7 +141,14 @@ fn facts(incident: &Incident, because: String) -> AlertFacts {
             users_estimated: incident.users_estimated,
             next_level: incident.next_level,
             quiet_since: incident.restored,
-            acknowledged_by: incident.reached(Stage::Acknowledged).and_then(|record| record.by.clone()),
+            detected: incident.detected,
+            acknowledged: acknowledged.map(|record| record.at),
+            acknowledged_by: acknowledged.and_then(|record| record.by.clone()),
+            services: incident.services,
+            groups: around.groups.clone(),
+            cause: incident.cause,
+            clocks: clocks.filter_map(|clock| Some((clock.name.clone(), clock.deadline?))).collect(),
+            maintenance: around.maintenance,
             detail: incident.detail.clone(),
         }),
     }

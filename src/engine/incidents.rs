@@ -154,6 +154,11 @@ impl Incidents {
         self.pending.spent.insert(place);
     }
 
+    /// Takes note that something changed around a cluster.
+    pub(super) fn surround(&mut self, cluster: u32) {
+        self.pending.due.insert(cluster);
+    }
+
     /// Takes note that the policy changed.
     pub(super) fn readopt(&mut self) {
         self.pending.policy = true;
@@ -401,11 +406,12 @@ impl Engine {
         // Rows are kept of its outages, too.
         let changed = *before != after || !places.is_empty();
         let live = after.is_live();
+        let around = self.surroundings(&after);
         let Some(tracked) = self.state.incidents.records.get_mut(&id) else { return };
         tracked.incident = after;
         tracked.clock_due = clock_due;
         tracked.count(&breached, &mut self.state.counts);
-        alerts::update(&mut tracked.alerts, &tracked.incident, now, &reason, effects);
+        alerts::update(&mut tracked.alerts, (&tracked.incident, &around), now, &reason, effects);
         if changed {
             let kind = EffectKind::Record(Box::new(tracked.incident.clone()));
             effects.push(Effect { at: now, reason, kind });

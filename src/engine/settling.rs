@@ -88,7 +88,8 @@ impl Engine {
         }
     }
 
-    fn excluded(&self, place: u32) -> Vec<Stretch> {
+    /// When maintenance of it, or of what it depends on or belongs to, excuses it.
+    pub(super) fn excluded(&self, place: u32) -> Vec<Stretch> {
         let maintenance = &self.state.maintenance;
         if maintenance.is_empty() {
             return Vec::new();
@@ -360,6 +361,10 @@ impl Engine {
                 self.contribute(place, cut, 1);
                 self.settle(place, cut);
                 self.state.incidents.spend(place);
+                if let Some(episode) = self.registry.episodes(place).last().filter(|episode| episode.end.is_none())
+                {
+                    self.state.incidents.surround(episode.cluster);
+                }
             } else {
                 self.contribute(place, cut, 1);
             }

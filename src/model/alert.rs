@@ -2,6 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use super::event::Cause;
 use super::incident::IncidentId;
 use super::level::Level;
 use super::procedure::ClockName;
@@ -320,8 +321,22 @@ pub struct IncidentFacts {
     pub next_level: Option<(Level, Instant)>,
     /// Since when nothing has been out, while that is being watched.
     pub quiet_since: Option<Instant>,
-    /// Who acknowledged, once somebody did.
+    /// When the daemon learned of it.
+    pub detected: Instant,
+    /// When it was last acknowledged, once it was.
+    pub acknowledged: Option<Instant>,
+    /// Who acknowledged last.
     pub acknowledged_by: Option<Box<str>>,
+    /// How many services were out in it.
+    pub services: u64,
+    /// The groups of whom it concerns, as the catalogue names them.
+    pub groups: Vec<Box<str>>,
+    /// What it came from, as far as that is known.
+    pub cause: Cause,
+    /// The clocks that run, each with when its limit passes.
+    pub clocks: Vec<(ClockName, Instant)>,
+    /// The maintenance that goes on where it began, or the next that is planned there: from when until when.
+    pub maintenance: Option<(Instant, Instant)>,
     /// What the first event said.
     pub detail: Option<Box<str>>,
 }
