@@ -1,10 +1,11 @@
 //! The wiring: builds everything in one straight line, joins it by bounded channels, and takes it down in order.
 
+mod carriers;
 mod openapi;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -22,13 +23,12 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::config::{Settings, from_record, to_record};
 use crate::engine::{Engine, Input};
-use crate::ingest::actions::{Desk, acknowledge, act};
+use crate::ingest::actions::{Desk, act};
 use crate::ingest::decode::{Gate, Layout, decode};
 use crate::ingest::http::{Intake, post_events};
 use crate::journal::{self, Journal, JournalError, Kind, Stored};
-use crate::model::delivery::Deliveries;
 use crate::model::time::Instant;
-use crate::notify::{self, Alertmanager, Carrier, Find, Outbox, Post, Wording};
+use crate::notify::{self, Alertmanager, Outbox};
 use crate::pipeline::{self, CheckpointPace, INBOX_MAX, Pipeline, Submission};
 use crate::problem::{self, Problem};
 use crate::server;
@@ -42,10 +42,6 @@ use crate::views::metrics::EngineCollector;
 use crate::views::stream::{self, Following};
 use crate::views::targets;
 
-/// Acknowledgements by silences that wait to be written down; more are seen again with the next look.
-const ACKNOWLEDGEMENTS_MAX: usize = 64;
-/// Services of an incident that a webhook is told by name; `service_count` says how many there are.
-const TOLD_SERVICES_MAX: usize = 100;
 /// How long receivers are given to take the last news when the daemon stops.
 const LAST_NEWS_SECONDS_MAX: u64 = 15;
 
@@ -142,9 +138,15 @@ impl Daemon {
         let routes = routes(intake, desk.clone(), reading, following, ready.clone());
         let door = tokio::spawn(server::run(listener, routes, front.clone()));
 
-        let opened =
-            open(settings, engine, changes, clock, telemetry, address, submissions, (desk, deliveries)).await;
-        let parts = match opened {
+        let alerting = settings.alerting.clone();
+        let opened = open(settings, engine, changes, clock.clone(), telemetry, submissions).await;
+        let base_url = format!("http://{address}");
+        let parts = opened.and_then(|(hall, stop_hall, outbox)| {
+            let _ = deliveries.set(Arc::new(outbox.clone()));
+            let (carriers, stop_carriers) = carriers::start(&alerting, outbox, desk, clock, base_url)?;
+            Ok(Parts { hall, stop_hall, carriers, stop_carriers })
+        });
+        let parts = match parts {
             Ok(parts) => parts,
             Err(error) => {
                 front.cancel();
@@ -177,26 +179,26 @@ impl Daemon {
     }
 }
 
+/// Says how the hall ended.
+type Hall = oneshot::Receiver<Result<(), JournalError>>;
+
 /// What runs behind the door.
 struct Parts {
-    hall: oneshot::Receiver<Result<(), JournalError>>,
+    hall: Hall,
     stop_hall: CancellationToken,
     carriers: TaskTracker,
     stop_carriers: CancellationToken,
 }
 
-/// Opens the storage, reads it back, and sets the hall and the carriers of alerts to work.
+/// Opens the storage, reads it back, and sets the hall to work.
 async fn open(
     settings: Settings,
     engine: Arc<RwLock<Engine>>,
     changes: Changes,
     clock: Clock,
     telemetry: Telemetry,
-    address: SocketAddr,
     submissions: mpsc::Receiver<Submission>,
-    (desk, deliveries): (Arc<Desk>, Arc<OnceLock<Arc<dyn Deliveries>>>),
-) -> Result<Parts, DaemonError> {
-    let alerting = settings.alerting.clone();
+) -> Result<(Hall, CancellationToken, Outbox), DaemonError> {
     let (shared, ticking, counts) = (engine.clone(), clock.clone(), telemetry.clone());
     let recovered =
         tokio::task::spawn_blocking(move || recover(&settings, &shared, changes, ticking, counts)).await;
@@ -215,43 +217,7 @@ async fn open(
         })
         .map_err(|error| DaemonError::Build(format!("no thread for the pipeline: {error}")))?;
 
-    let carriers = TaskTracker::new();
-    let stop_carriers = CancellationToken::new();
-    let _ = deliveries.set(Arc::new(outbox.clone()));
-    let (acknowledgements, mut said) = mpsc::channel(ACKNOWLEDGEMENTS_MAX);
-    let shown = desk.clone();
-    let post = Post {
-        outbox,
-        wording: Wording {
-            language: alerting.language,
-            runbook_url: alerting.runbook_url.clone(),
-            base_url: format!("http://{address}"),
-        },
-        clock,
-        acknowledgements,
-        find: Find(Arc::new(move |id| {
-            let (_, mut incident) = (shown.find)(&id.to_string())?;
-            // Who else is told is nobody's business outside.
-            incident.as_object_mut()?.remove("pages");
-            if let Some(services) = incident["services"].as_array_mut() {
-                services.truncate(TOLD_SERVICES_MAX);
-            }
-            Some(incident)
-        })),
-    };
-    tokio::spawn(async move {
-        while let Some(said) = said.recv().await {
-            if let Err(problem) = acknowledge(&desk, &said).await {
-                tracing::warn!(incident = %said.incident, ?problem, "an acknowledgement could not be written down");
-            }
-        }
-    });
-    for (place, receiver) in alerting.receivers.iter().enumerate() {
-        let carrier = Carrier::new(place, receiver, post.clone()).map_err(DaemonError::Build)?;
-        carriers.spawn(carrier.run(stop_carriers.clone()));
-    }
-    carriers.close();
-    Ok(Parts { hall, stop_hall, carriers, stop_carriers })
+    Ok((hall, stop_hall, outbox))
 }
 
 /// Reads the journal back into the engine and the outbox, and makes the configured policy the one in force.

@@ -50,7 +50,7 @@ pub struct Telemetry {
     pub alerts_sent: IntCounterVec,
     /// Pages that nobody got, by receiver and reason.
     pub alerts_suppressed: IntCounterVec,
-    /// Alerts that are to be told or wait, by receiver.
+    /// Alerts that are to be told now, by receiver.
     pub alerts_pending: IntGaugeVec,
     /// Whether the last request to a receiver succeeded.
     pub receiver_up: IntGaugeVec,
@@ -127,7 +127,7 @@ impl Telemetry {
             )?,
             alerts_pending: make.gauges(
                 "fournines_alerts_pending",
-                "Alerts that a receiver is still to be told of, or that wait to be told.",
+                "Alerts that a receiver is to be told of now, those that wait by design not counted.",
                 &["receiver"],
             )?,
             receiver_up: make.gauges(

@@ -11,8 +11,9 @@ use crate::model::level::{Condition, Level};
 use crate::model::policy::{Correlation, Policy};
 use crate::model::procedure::Until;
 use crate::model::target::{Scope, Value};
+use crate::notify::resolve_timeout;
 
-/// Checks configuration, catalogue, targets and level rules, and prints what they say
+/// Checks configuration, catalogue, targets and level rules, prints what they say, and asks the Alertmanagers
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  fournines check -c fournines.toml\n  fournines check --print-defaults\n  fournines check -c fournines.toml --flow > flow.mmd"
@@ -42,6 +43,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         print!("{}", flow::mermaid(&settings.policy));
     } else {
         print!("{}", understood(&settings));
+        for warning in running(&settings.alerting)? {
+            eprintln!("warning: {warning}");
+        }
     }
     Ok(())
 }
@@ -87,6 +91,26 @@ fn understood(settings: &Settings) -> String {
     }
     text.push_str(&procedure(&settings.policy));
     text
+}
+
+/// What does not fit between these settings and the Alertmanagers that run, or could not be asked.
+fn running(alerting: &Alerting) -> Result<Vec<String>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Failed(error.to_string()))?;
+    let mut warnings = Vec::new();
+    let resend = alerting.resend_interval;
+    for receiver in alerting.receivers.iter().filter(|receiver| receiver.kind == ReceiverKind::Alertmanager) {
+        let name = &receiver.name;
+        match runtime.block_on(resolve_timeout(receiver)) {
+            Ok(timeout) if timeout.as_micros() / 2 >= resend.as_micros() => {}
+            Ok(timeout) => warnings.push(format!(
+                "{name}: its resolve_timeout is {timeout}, and alerts are sent again only every {resend}: make \
+                 alerting.resend_interval at most half of it"
+            )),
+            Err(error) => warnings.push(format!("{name}: could not be asked for its resolve_timeout: {error}")),
+        }
+    }
+    Ok(warnings)
 }
 
 /// Who is told of what.

@@ -11,7 +11,6 @@ use super::carrier::{Failure, Post, Told};
 use super::outbox::{Message, labels_hash};
 use super::peer::{Peer, PeerError};
 use super::text::Wording;
-use crate::clock::Stopwatch;
 use crate::config::Receiver;
 use crate::model::alert::AlertName;
 use crate::model::delivery::{Acknowledgement, Muted, Silence};
@@ -25,7 +24,7 @@ const BATCH_MAX: usize = 500;
 /// How often it is asked what it holds, and how many times as long as that took is waited at least: a storm's answer is
 /// large.
 const ASKED_EVERY: Span = Span::from_secs(5);
-const ASKED_SHARE: f64 = 20.0;
+const ASKED_SHARE: i64 = 20;
 
 /// One Alertmanager.
 #[derive(Debug)]
@@ -89,6 +88,48 @@ struct HeldSilence {
 #[derive(Debug, Deserialize)]
 struct Running {
     uptime: String,
+    config: RunningConfig,
+}
+
+#[derive(Debug, Deserialize)]
+struct RunningConfig {
+    original: String,
+}
+
+/// The `resolve_timeout` under which an Alertmanager runs.
+///
+/// # Errors
+/// When it cannot be asked, or does not say.
+pub async fn resolve_timeout(receiver: &Receiver) -> Result<Span, String> {
+    let peer = Peer::new(&receiver.access)?;
+    let asked = peer.send(peer.request(Method::GET, "/api/v2/status")).await.map_err(|error| error.to_string())?;
+    let running: Running = asked.json().await.map_err(|error| super::peer::causes(&error))?;
+    let said = running.config.original.lines().find_map(|line| line.trim().strip_prefix("resolve_timeout:"));
+    let said = said.ok_or("it does not say its resolve_timeout")?.trim();
+    duration(said).ok_or_else(|| format!("its resolve_timeout of {said:?} is not understood"))
+}
+
+/// A duration as Prometheus writes one, such as `1h30m`.
+fn duration(text: &str) -> Option<Span> {
+    let mut total = Span::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+        let (unit, after) = after.split_at(after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len()));
+        let micros: i64 = match unit {
+            "ms" => 1_000,
+            "s" => 1_000_000,
+            "m" => 60_000_000,
+            "h" => 3_600_000_000,
+            "d" => 86_400_000_000,
+            "w" => 604_800_000_000,
+            "y" => 31_536_000_000_000,
+            _ => return None,
+        };
+        total = total.plus(Span::from_micros(micros.checked_mul(number.parse().ok()?)?));
+        rest = after;
+    }
+    (!text.is_empty()).then_some(total)
 }
 
 impl Alertmanager {
@@ -182,7 +223,6 @@ impl Alertmanager {
 
     /// Asks what it holds, and has told again what it lost.
     async fn ask(&mut self, post: &Post) -> Result<(), PeerError> {
-        let watch = Stopwatch::start();
         let asked = post.clock.now();
         let running: Running = self.get("/api/v2/status").await?;
         let restarted = self.runs_since.as_ref().is_some_and(|known| *known != running.uptime);
@@ -205,8 +245,8 @@ impl Alertmanager {
             }
         }
         self.in_doubt = false;
-        let pause = Span::from_micros((watch.seconds() * ASKED_SHARE * 1e6) as i64);
-        self.ask_at = post.clock.now().plus(pause.max(ASKED_EVERY));
+        let took = post.clock.now().since(asked).as_micros();
+        self.ask_at = post.clock.now().plus(Span::from_micros(took.saturating_mul(ASKED_SHARE)).max(ASKED_EVERY));
         Ok(())
     }
 
@@ -314,5 +354,20 @@ impl super::outbox::Outbox {
             }
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_read_as_prometheus_writes_it() {
+        assert_eq!(duration("5m"), Some(Span::from_mins(5)));
+        assert_eq!(duration("1h30m"), Some(Span::from_mins(90)));
+        assert_eq!(duration("1d500ms"), Some(Span::from_micros(86_400_500_000)));
+        for wrong in ["", "m", "5", "5 m", "5x"] {
+            assert_eq!(duration(wrong), None, "{wrong:?}");
+        }
     }
 }

@@ -10,7 +10,7 @@ mod peer;
 mod text;
 mod webhook;
 
-pub use alertmanager::Alertmanager;
+pub use alertmanager::{Alertmanager, resolve_timeout};
 pub use carrier::{Carrier, Post};
 pub use outbox::{Outbox, prepare};
 pub use text::Wording;

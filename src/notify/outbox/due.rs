@@ -112,7 +112,7 @@ impl Outbox {
         }
         (standing[place].pending, standing[place].waiting) = (pending, waiting);
         let gauge = self.shared.telemetry.alerts_pending.with_label_values(&[&*terms.0.name]);
-        gauge.set(i64::try_from(pending + waiting).unwrap_or(i64::MAX));
+        gauge.set(i64::try_from(pending).unwrap_or(i64::MAX));
         Due { messages, next }
     }
 
