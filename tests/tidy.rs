@@ -1,5 +1,5 @@
 //! The house rules that no compiler checks: who may import whom, what may be called where, how long a file may be,
-//! and that what the README and the dashboards name is there.
+//! that what the README and the dashboards name is there, and that every alert has a runbook.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
@@ -101,6 +101,9 @@ const IMPURE: [&str; 16] = [
 
 /// Lines of one file, its tests not counted: what is longer wants to be two.
 const LINES_MAX: usize = 500;
+
+/// Lines of a runbook.
+const RUNBOOK_LINES_MAX: usize = 60;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -244,6 +247,43 @@ fn metrics_that_are_named_exist() {
     assert_none(problems);
 }
 
+/// The names of alerts that the daemon and the rules about it can send.
+fn alert_names() -> BTreeSet<String> {
+    let model = fs::read_to_string(root().join("src/model/alert.rs")).unwrap();
+    let named = model.split("impl AlertName {").nth(1).unwrap().split("\n}").next().unwrap();
+    let own = named.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \""));
+    let own = own.map(|(_, name)| name.trim_end_matches("\","));
+    let rules = fs::read_to_string(root().join("deploy/prometheus/fournines.rules.yml")).unwrap();
+    let about_it = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
+    own.chain(about_it).chain(["Watchdog"]).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_alert_has_a_runbook() {
+    let pages = files("docs/runbooks", "md");
+    let names = alert_names();
+    assert!(names.contains("ServiceInterruption") && names.contains("FourninesDown"), "{names:?}");
+    let mut problems = Vec::new();
+    for name in names {
+        let path = format!("docs/runbooks/{name}.md");
+        match pages.iter().find(|(known, _)| *known == path) {
+            Some((_, text)) if text.starts_with(&format!("# {name}\n")) => {}
+            Some(_) => problems.push(format!("{path}: its heading is not `# {name}`")),
+            None => problems.push(format!("{path}: the alert has no runbook")),
+        }
+    }
+    for (path, text) in &pages {
+        let linked = text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
+        for link in linked.filter(|link| !root().join("docs/runbooks").join(link).exists()) {
+            problems.push(format!("{path}: there is no `{link}`"));
+        }
+        if text.lines().count() > RUNBOOK_LINES_MAX {
+            problems.push(format!("{path}: nobody reads that much at night"));
+        }
+    }
+    assert_none(problems);
+}
+
 fn help(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_fournines")).args(arguments).arg("--help").output().unwrap();
     assert!(output.status.success(), "fournines {arguments:?} --help");
@@ -270,7 +310,7 @@ fn the_readme_names_what_is_there() {
             }
         }
     }
-    for folder in ["src/", "tests/", "deploy/", "dashboards/", "benches/"] {
+    for folder in ["src/", "tests/", "deploy/", "dashboards/", "benches/", "docs/"] {
         for (at, _) in readme.match_indices(folder) {
             let is_path = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
             let starts = !readme[..at].ends_with(is_path);

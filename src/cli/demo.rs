@@ -100,7 +100,7 @@ fn what_to_open(arguments: &Arguments, daemon: &Daemon, services: usize, folder:
          {base}/api/v1/incidents?status=open        what is out\n  \
          {base}/api/v1/incidents?level=1            major interruptions\n  \
          {base}/api/v1/services?state=down          services that are down, with their figures\n  \
-         {base}/metrics                             for Prometheus: deploy/prometheus.yml\n\n\
+         {base}/metrics                             for Prometheus: deploy/prometheus/prometheus.yml\n\n\
          Everything is kept in {} until Ctrl-C.",
         folder.display()
     )
