@@ -178,7 +178,18 @@ impl Alertmanager {
                     let others = [self.watchdog_at.map(|at| at.plus(self.resend)), Some(self.ask_at), due.next];
                     return Ok(others.into_iter().flatten().min());
                 }
-                self.ask(post).await.map_err(|error| Failure { messages: 0, error: error.to_string() })?;
+                let asked = self.ask(post).await;
+                let took = post.clock.now().since(now);
+                let pause = Span::from_micros(took.as_micros().saturating_mul(ASKED_SHARE));
+                self.ask_at = post.clock.now().plus(pause.max(ASKED_EVERY));
+                if let Err(error) = asked {
+                    self.in_doubt = true;
+                    // One that holds so much that it is slow to say so still takes what it is told.
+                    if took < ASKED_EVERY {
+                        return Err(Failure { messages: 0, error: error.to_string() });
+                    }
+                    tracing::warn!(receiver = %self.peer.url(), %error, "it is slow to say what it holds");
+                }
                 continue;
             }
             let posted: Vec<Posted> =
@@ -245,8 +256,6 @@ impl Alertmanager {
             }
         }
         self.in_doubt = false;
-        let took = post.clock.now().since(asked).as_micros();
-        self.ask_at = post.clock.now().plus(Span::from_micros(took.saturating_mul(ASKED_SHARE)).max(ASKED_EVERY));
         Ok(())
     }
 

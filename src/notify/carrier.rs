@@ -1,6 +1,7 @@
 //! Carries what is due to one receiver, for as long as the daemon runs: at once when there is news, again when a try
 //! failed, and once more when the end comes.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -110,6 +111,8 @@ impl Carrier {
                 Err(failure) => {
                     let now = self.post.clock.now();
                     self.post.outbox.failed(self.place, failure.messages, &failure.error, now);
+                    // Counts what waits.
+                    self.post.outbox.due(self.place, now, 0, &BTreeSet::new());
                     let drawn = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
                     tracing::warn!(
                         receiver = %self.name, error = %failure.error, retry_in = ?drawn, "alerts could not be delivered"

@@ -386,10 +386,10 @@ fn thing(key: &AlertKey) -> String {
     own.map(|(name, value)| format!("{name}={value}\n")).collect()
 }
 
-/// The hash of an alert's labels, whoever holds it.
+/// The hash of an alert's labels, whoever holds it: an Alertmanager takes an empty one for none.
 pub(super) fn labels_hash<N: AsRef<str>>(labels: &[(N, String)]) -> u64 {
-    let mut lines: Vec<String> =
-        labels.iter().map(|(name, value)| format!("{}={value}\n", name.as_ref())).collect();
+    let said = labels.iter().filter(|(_, value)| !value.is_empty());
+    let mut lines: Vec<String> = said.map(|(name, value)| format!("{}={value}\n", name.as_ref())).collect();
     lines.sort_unstable();
     xxh3_64(lines.concat().as_bytes())
 }

@@ -33,7 +33,18 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts a program and waits until `ready` below its address answers 200.
-    pub(crate) fn start(mut command: Command, port: u16, ready: &str, log: &Path, package: &str) -> Self {
+    pub(crate) fn start(command: Command, port: u16, ready: &str, log: &Path, package: &str) -> Self {
+        Self::start_when(command, port, |url| status(&format!("{url}{ready}")) == Some(200), log, package)
+    }
+
+    /// Starts a program and waits until it is ready.
+    pub(crate) fn start_when(
+        mut command: Command,
+        port: u16,
+        ready: impl Fn(&str) -> bool,
+        log: &Path,
+        package: &str,
+    ) -> Self {
         let program = command.get_program().to_string_lossy().into_owned();
         let child = command
             .stdin(Stdio::null())
@@ -43,7 +54,7 @@ impl Server {
             .unwrap_or_else(|error| panic!("{program} cannot be started ({error}): install {package}"));
         let mut server = Self { child, log: log.to_owned(), url: format!("http://127.0.0.1:{port}") };
         let begun = Stopwatch::start();
-        while status(&format!("{}{ready}", server.url)) != Some(200) {
+        while !ready(&server.url) {
             let ended = server.child.try_wait().unwrap();
             assert!(
                 ended.is_none() && begun.seconds() < PATIENCE_SECONDS,
@@ -133,6 +144,21 @@ pub(crate) fn fournines(folder: &Path, port: u16, settings: &str) -> Server {
 
 /// A real Alertmanager that passes everything on to `inbox`, each alert by itself and at once.
 pub(crate) fn alertmanager(folder: &Path, port: u16, inbox: &Inbox) -> Server {
+    let command = alertmanager_command(folder, port, inbox);
+    let log = folder.join("alertmanager.log");
+    Server::start(command, port, "/-/ready", &log, "the package prometheus-alertmanager")
+}
+
+/// The same behind TLS and a password: it is ready when it listens.
+pub(crate) fn alertmanager_behind(folder: &Path, port: u16, inbox: &Inbox, web: &str) -> Server {
+    let mut command = alertmanager_command(folder, port, inbox);
+    command.arg(web);
+    let listens = |_: &str| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+    let log = folder.join("alertmanager.log");
+    Server::start_when(command, port, listens, &log, "the package prometheus-alertmanager")
+}
+
+fn alertmanager_command(folder: &Path, port: u16, inbox: &Inbox) -> Command {
     let file = folder.join("alertmanager.yml");
     let settings = format!(
         "route: {{receiver: inbox, group_by: ['...'], group_wait: 0s, group_interval: 1s}}\n\
@@ -146,13 +172,7 @@ pub(crate) fn alertmanager(folder: &Path, port: u16, inbox: &Inbox) -> Server {
         .arg(format!("--storage.path={}", folder.join("alertmanager").display()))
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
         .arg("--cluster.listen-address=");
-    Server::start(
-        command,
-        port,
-        "/-/ready",
-        &folder.join("alertmanager.log"),
-        "the package prometheus-alertmanager",
-    )
+    command
 }
 
 /// A real Prometheus that scrapes the daemon every second.
