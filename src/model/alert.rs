@@ -2,6 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use super::because::Because;
 use super::event::Cause;
 use super::incident::IncidentId;
 use super::level::Level;
@@ -190,6 +191,12 @@ impl BurnPair {
         }
     }
 
+    /// The burn rate that is too fast, as people write it: `14.4`.
+    #[must_use]
+    pub fn speed(self) -> String {
+        format!("{}.{}", self.tenths() / 10, self.tenths() % 10)
+    }
+
     /// The long and the short window.
     #[must_use]
     pub const fn windows(self) -> [Span; 2] {
@@ -303,7 +310,7 @@ pub struct AlertFacts {
     /// When it began: the incident, or that the condition holds.
     pub started: Instant,
     /// The rule that gave the level, the limit that passed, or the figure that is beyond its limit.
-    pub because: String,
+    pub because: Because,
     /// When the budget will be spent if nothing changes, where that is what it is about.
     pub spent_at: Option<Instant>,
     /// What is known of the incident, where it is about one.

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::alert::{About, AlertFacts, AlertName};
+use crate::model::because::Because;
 use crate::model::effect::Reason;
 use crate::model::incident::IncidentId;
 use crate::model::level::Level;
@@ -29,7 +30,8 @@ fn alert(incident: u64, starts: i64) -> Alert {
             drill: None,
         },
     };
-    let facts = AlertFacts { started: at(starts), because: String::new(), spent_at: None, incident: None };
+    let facts =
+        AlertFacts { started: at(starts), because: Because::Rule(String::new()), spent_at: None, incident: None };
     Alert { key, starts: at(starts), facts }
 }
 
