@@ -37,6 +37,7 @@ use crate::telemetry::Telemetry;
 use crate::views::api::{self, Reading};
 use crate::views::export;
 use crate::views::metrics::EngineCollector;
+use crate::views::runbooks;
 use crate::views::stream::{self, Following};
 use crate::views::targets;
 
@@ -181,6 +182,7 @@ async fn open(
     submissions: mpsc::Receiver<Submission>,
 ) -> Result<Parts, DaemonError> {
     let alerting = settings.alerting.clone();
+    let base_url = settings.server.external_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let (shared, ticking, counts) = (engine.clone(), clock.clone(), telemetry.clone());
     let recovered =
         tokio::task::spawn_blocking(move || recover(&settings, &shared, changes, ticking, counts)).await;
@@ -202,17 +204,14 @@ async fn open(
     let carriers = TaskTracker::new();
     let stop_carriers = CancellationToken::new();
     let client = client()?;
+    let wording = Wording { texts: alerting.texts.clone(), base_url, telemetry: telemetry.clone() };
     for (place, url) in alerting.alertmanagers.iter().enumerate() {
         let carrier = Alertmanager {
             place,
             url: url.clone(),
             client: client.clone(),
             outbox: outbox.clone(),
-            wording: Wording {
-                language: alerting.language,
-                runbook_url: alerting.runbook_url.clone(),
-                base_url: format!("http://{address}"),
-            },
+            wording: wording.clone(),
             resend: alerting.resend_interval,
             clock: clock.clone(),
             telemetry: telemetry.clone(),
@@ -382,6 +381,7 @@ fn routes(intake: Arc<Intake>, reading: Arc<Reading>, following: Following, read
         .route("/readyz", get(readyz).with_state(ready))
         .route("/metrics", get(api::metrics).with_state(reading))
         .route("/api/openapi.json", get(openapi::serve))
+        .route("/runbooks/{alertname}", get(runbooks::runbook))
         .merge(working)
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path is not for that method")
@@ -444,6 +444,7 @@ async fn index() -> &'static str {
          \x20                                  a JSON body with by, detail, cause (of locate), reason (of hold)\n\
          GET  /api/v1/targets              the targets in force\n\
          GET  /api/v1/stream               changes of incidents, as server-sent events\n\
+         GET  /runbooks/{alertname}        what an alert means and what to do\n\
          GET  /api/openapi.json            all of this for programs\n\
          GET  /metrics                     for Prometheus\n\
          GET  /livez /readyz               for whoever restarts it\n"

@@ -48,6 +48,8 @@ pub struct Telemetry {
     pub checkpoint_sequence: IntGauge,
     /// Alerts handed to receivers.
     pub alerts_sent: IntCounterVec,
+    /// Texts of alerts that a user's template failed to make.
+    pub wording_failures: IntCounterVec,
     /// Alerts that fire.
     pub alerts_firing: IntGauge,
     /// From the receipt of an event, or the instant of a deadline, to the receiver's answer.
@@ -113,6 +115,11 @@ impl Telemetry {
                 "fournines_alerts_sent_total",
                 "Alerts handed to a receiver: accepted, failed (and tried again), or given up.",
                 &["receiver", "outcome"],
+            )?,
+            wording_failures: make.counters(
+                "fournines_alert_template_failures_total",
+                "Texts of alerts that a template of the configuration failed to make; a plain line was told instead.",
+                &["template"],
             )?,
             alerts_firing: make.gauge("fournines_alerts_firing", "Alerts that fire, the watchdog not counted.")?,
             event_to_alert_seconds: make.histogram(

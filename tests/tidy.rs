@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Which rooms a room may name. `main`, `cli` and `daemon` may name everything, `daemon` all but `cli`.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("engine", &["model"]),
-    ("config", &["model"]),
+    ("words", &["model"]),
+    ("config", &["model", "words"]),
     ("clock", &["model"]),
     ("problem", &[]),
     ("server", &[]),
@@ -21,7 +22,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("journal", &["model"]),
     ("pipeline", &["model", "journal", "engine", "clock", "telemetry"]),
     ("store", &["model", "journal"]),
-    ("notify", &["model", "journal", "clock", "config", "telemetry"]),
+    ("notify", &["model", "journal", "clock", "config", "telemetry", "words"]),
     ("views", &["model", "engine", "store", "clock", "problem", "telemetry"]),
     ("simulate", &["model"]),
     ("lib", &[]),

@@ -12,12 +12,14 @@ mod reader;
 mod record;
 mod settings;
 mod targets;
+mod words;
 
 pub use catalog::{read_catalog, write_catalog};
 pub use drill::{Plan, Scenario, Step, read_scenario};
 pub use reader::{Mistake, Mistakes};
 pub use record::{BadRecord, from_record, to_record};
-pub use settings::{Alerting, Language, LogFormat, Server, Settings, Sources, Storage};
+pub use settings::{Alerting, LogFormat, Server, Settings, Sources, Storage};
+pub use words::{Runbook, Texts};
 
 /// The built-in settings, as a file.
 pub const DEFAULTS: &str = include_str!("defaults.toml");

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::reader::{Mistake, Mistakes, Reader, check_syntax};
+use super::words::{self, Texts};
 use super::{DEFAULTS, catalog, correlation, levels, procedure, targets};
 use crate::model::policy::Policy;
 use crate::model::service::ServiceName;
@@ -52,6 +53,8 @@ pub struct Settings {
 pub struct Server {
     /// The address.
     pub listen: SocketAddr,
+    /// How people reach it, for links; without a slash at the end. None: at the address.
+    pub external_url: Option<String>,
     /// The largest body of one request in bytes.
     pub max_body_bytes: usize,
     /// Memory for bodies in flight in bytes.
@@ -74,23 +77,12 @@ pub struct Storage {
 /// Whom it tells.
 #[derive(Clone, Debug)]
 pub struct Alerting {
-    /// The language of the alerts' text.
-    pub language: Language,
+    /// What alerts say, and where they lead.
+    pub texts: Texts,
     /// How often a firing alert is sent again.
     pub resend_interval: Span,
-    /// Where the runbooks are.
-    pub runbook_url: Option<String>,
     /// Base URLs of Alertmanagers.
     pub alertmanagers: Vec<String>,
-}
-
-/// The language of the alerts' text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Language {
-    /// English.
-    English,
-    /// Chinese.
-    Chinese,
 }
 
 /// How log lines look.
@@ -155,6 +147,7 @@ fn read(reader: &mut Reader, sources: &Sources) -> Result<Settings, Mistakes> {
     let size = "a whole number of bytes";
     let server = Server {
         listen,
+        external_url: external_url(reader),
         max_body_bytes: reader.take("server.max_body_bytes", size).unwrap_or_default(),
         max_inflight_bytes: reader.take("server.max_inflight_bytes", size).unwrap_or_default(),
     };
@@ -191,6 +184,15 @@ fn read(reader: &mut Reader, sources: &Sources) -> Result<Settings, Mistakes> {
         log_level: reader.text("log.level").unwrap_or_default(),
         policy,
     })
+}
+
+fn external_url(reader: &mut Reader) -> Option<String> {
+    let url = reader.text("server.external_url")?;
+    let rest = url.strip_prefix("http://").or(url.strip_prefix("https://"));
+    if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/') || rest.contains(['?', '#', ' '])) {
+        reader.wrong("server.external_url", format!("{url:?} is not like \"https://fournines.example.net\""));
+    }
+    Some(url.trim_end_matches('/').to_owned())
 }
 
 fn read_policy(reader: &mut Reader, sources: &Sources) -> Result<Policy, Mistakes> {
@@ -231,9 +233,8 @@ fn read_alerting(reader: &mut Reader) -> Alerting {
         }
     }
     Alerting {
-        language: choice(reader, "alerting.language", &[("en", Language::English), ("zh", Language::Chinese)]),
+        texts: words::read(reader),
         resend_interval: positive(reader, "alerting.resend_interval"),
-        runbook_url: reader.text("alerting.runbook_url"),
         alertmanagers,
     }
 }

@@ -36,6 +36,20 @@ pub enum AlertName {
 }
 
 impl AlertName {
+    /// Every one.
+    pub const ALL: [Self; 10] = [
+        Self::ServiceInterruption,
+        Self::ResponseOverdue,
+        Self::RepairOverdue,
+        Self::ClockOverdue,
+        Self::ClockAtRisk,
+        Self::ErrorBudgetBurn,
+        Self::ErrorBudgetAtRisk,
+        Self::ErrorBudgetExhausted,
+        Self::LatencyTargetMissed,
+        Self::MeasurementOutOfRange,
+    ];
+
     /// The `alertname` label.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -269,6 +283,37 @@ impl AlertKey {
     pub fn drill(&self) -> Option<&str> {
         match &self.about {
             About::Incident { drill, .. } | About::Clock { drill, .. } => drill.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The service concerned, if it is one.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        match &self.about {
+            About::Incident { scope, .. } | About::Clock { scope, .. } => Some(scope.as_str()),
+            About::Budget { of: Owner::Service(name), .. } | About::Burn { of: Owner::Service(name), .. } => {
+                Some(name.as_str())
+            }
+            About::Measurement { service, .. } => Some(service.as_str()),
+            About::Budget { .. } | About::Burn { .. } => None,
+        }
+    }
+
+    /// The group concerned, if it is one.
+    #[must_use]
+    pub fn group(&self) -> Option<&str> {
+        match &self.about {
+            About::Budget { of: Owner::Group(name), .. } | About::Burn { of: Owner::Group(name), .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The clock, and after which share of its limit it warns, in percent, if it warns.
+    #[must_use]
+    pub const fn clock(&self) -> Option<(&ClockName, Option<u8>)> {
+        match &self.about {
+            About::Clock { clock, used, .. } => Some((clock, *used)),
             _ => None,
         }
     }

@@ -9,10 +9,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::outbox::{Message, Outbox};
-use super::text;
+use super::words::Wording;
 use crate::clock::Clock;
-use crate::config::Language;
-use crate::model::alert::{About, AlertKey, Owner};
 use crate::model::time::{Instant, Span};
 use crate::telemetry::Telemetry;
 
@@ -26,17 +24,6 @@ const REQUEST_SECONDS_MAX: u64 = 10;
 /// The pause after the first failure; it doubles up to the last.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_LAST: Duration = Duration::from_secs(30);
-
-/// What alerts say besides their facts.
-#[derive(Clone, Debug)]
-pub struct Wording {
-    /// The language of the text.
-    pub language: Language,
-    /// Where the runbooks are; `{alertname}` in it is filled in.
-    pub runbook_url: Option<String>,
-    /// Where this daemon is read, for links back.
-    pub base_url: String,
-}
 
 /// One Alertmanager.
 #[derive(Debug)]
@@ -173,55 +160,26 @@ impl Alertmanager {
     }
 
     fn posted(&self, message: &Message, now: Instant) -> Posted {
-        let alert = &message.alert;
-        let wording = &self.wording;
-        let mut annotations = BTreeMap::from([
-            ("summary", text::summary(alert, wording.language)),
-            ("description", text::description(alert, message.ended, wording.language)),
-            ("started", alert.facts.started.to_string()),
-        ]);
-        let users = alert.facts.incident.as_ref().and_then(|facts| facts.users);
-        annotations.extend(users.map(|users| ("users", users.to_string())));
-        let runbook = wording.runbook_url.as_ref().map(|url| url.replace("{alertname}", alert.key.name.name()));
-        annotations.extend(runbook.map(|url| ("runbook_url", url)));
+        let Message { alert, ended, .. } = message;
         Posted {
             labels: alert.key.labels().into_iter().collect(),
-            annotations,
+            annotations: self.wording.annotations(alert, *ended),
             starts_at: alert.starts.to_string(),
-            ends_at: message.ended.unwrap_or(now.plus(Self::lease(self.resend))).to_string(),
-            generator_url: generator(&wording.base_url, &alert.key),
+            ends_at: ended.unwrap_or(now.plus(Self::lease(self.resend))).to_string(),
+            generator_url: self.wording.generator_url(&alert.key),
         }
     }
 
     /// The alert that always fires: its absence means that this daemon or the path is dead.
     fn watchdog(&self, started: Instant, now: Instant) -> Posted {
-        let summary = match self.wording.language {
-            Language::English => "fournines is alive and its alerts arrive",
-            Language::Chinese => "fournines 运行正常，告警可送达",
-        };
         Posted {
             labels: BTreeMap::from([("alertname", "Watchdog".to_owned()), ("source", "fournines".to_owned())]),
-            annotations: BTreeMap::from([("summary", summary.to_owned())]),
+            annotations: self.wording.alive(),
             starts_at: started.to_string(),
             ends_at: now.plus(Self::lease(self.resend)).to_string(),
-            generator_url: format!("{}/api/v1/status", self.wording.base_url),
+            generator_url: self.wording.generator_url_of_daemon(),
         }
     }
-}
-
-/// Where to read more of what an alert is about.
-fn generator(base: &str, key: &AlertKey) -> String {
-    match (&key.about, key.incident()) {
-        (_, Some(incident)) => format!("{base}/api/v1/incidents/{incident}"),
-        (About::Budget { of: Owner::Group(name), .. } | About::Burn { of: Owner::Group(name), .. }, None) => {
-            format!("{base}/api/v1/services?group={}", encoded(name))
-        }
-        (_, None) => format!("{base}/api/v1/services/{}", encoded(key.scope())),
-    }
-}
-
-fn encoded(name: &str) -> percent_encoding::PercentEncode<'_> {
-    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC)
 }
 
 /// An error with what caused it: the outermost alone says little.

@@ -4,7 +4,8 @@
 
 mod alertmanager;
 mod outbox;
-mod text;
+mod words;
 
-pub use alertmanager::{Alertmanager, Wording};
+pub use alertmanager::Alertmanager;
 pub use outbox::{Outbox, prepare};
+pub use words::Wording;
