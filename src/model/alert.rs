@@ -33,11 +33,13 @@ pub enum AlertName {
     LatencyTargetMissed,
     /// A measurement is beyond its limit.
     MeasurementOutOfRange,
+    /// A source that is expected to speak has gone quiet.
+    SourceSilent,
 }
 
 impl AlertName {
     /// Every one.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ServiceInterruption,
         Self::ResponseOverdue,
         Self::RepairOverdue,
@@ -48,6 +50,7 @@ impl AlertName {
         Self::ErrorBudgetExhausted,
         Self::LatencyTargetMissed,
         Self::MeasurementOutOfRange,
+        Self::SourceSilent,
     ];
 
     /// The `alertname` label.
@@ -64,6 +67,7 @@ impl AlertName {
             Self::ErrorBudgetExhausted => "ErrorBudgetExhausted",
             Self::LatencyTargetMissed => "LatencyTargetMissed",
             Self::MeasurementOutOfRange => "MeasurementOutOfRange",
+            Self::SourceSilent => "SourceSilent",
         }
     }
 }
@@ -130,6 +134,11 @@ pub enum About {
         service: ServiceName,
         /// The measurement's name.
         metric: String,
+    },
+    /// A source that is expected to speak.
+    Feed {
+        /// Its name.
+        input: String,
     },
 }
 
@@ -265,6 +274,10 @@ impl AlertKey {
                 labels.push(("severity", "ticket".to_owned()));
                 labels.push(("metric", metric.clone()));
             }
+            About::Feed { input } => {
+                labels.push(("input", input.clone()));
+                labels.push(("severity", "ticket".to_owned()));
+            }
         }
         labels
     }
@@ -296,7 +309,7 @@ impl AlertKey {
                 Some(name.as_str())
             }
             About::Measurement { service, .. } => Some(service.as_str()),
-            About::Budget { .. } | About::Burn { .. } => None,
+            About::Budget { .. } | About::Burn { .. } | About::Feed { .. } => None,
         }
     }
 
@@ -318,13 +331,14 @@ impl AlertKey {
         }
     }
 
-    /// Whom it concerns: the service, the suspected cause, or the group.
+    /// Whom it concerns: the service, the suspected cause, the group, or the source.
     #[must_use]
     pub fn scope(&self) -> &str {
         match &self.about {
             About::Incident { scope, .. } | About::Clock { scope, .. } => scope.as_str(),
             About::Budget { of, .. } | About::Burn { of, .. } => of.name(),
             About::Measurement { service, .. } => service.as_str(),
+            About::Feed { input } => input,
         }
     }
 

@@ -15,7 +15,7 @@ macro_rules! runbooks {
 }
 
 /// The text of each, by the alert's name.
-const RUNBOOKS: [(&str, &str); 11] = runbooks![
+const RUNBOOKS: [(&str, &str); 12] = runbooks![
     "ServiceInterruption",
     "ResponseOverdue",
     "RepairOverdue",
@@ -26,6 +26,7 @@ const RUNBOOKS: [(&str, &str); 11] = runbooks![
     "ErrorBudgetExhausted",
     "LatencyTargetMissed",
     "MeasurementOutOfRange",
+    "SourceSilent",
     "Watchdog",
 ];
 

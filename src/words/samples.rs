@@ -61,6 +61,7 @@ fn about(name: AlertName, rich: bool) -> About {
         AlertName::MeasurementOutOfRange => {
             About::Measurement { service: scope, metric: "packet_loss_ratio".to_owned() }
         }
+        AlertName::SourceSilent => About::Feed { input: "nms-1".to_owned() },
     }
 }
 
@@ -83,6 +84,7 @@ fn because(name: AlertName, rich: bool) -> Because {
         AlertName::MeasurementOutOfRange => {
             Because::Beyond { metric: "packet_loss_ratio".to_owned(), above: true, limit: "0.01".to_owned() }
         }
+        AlertName::SourceSilent => Because::Silence(Span::from_mins(5)),
     }
 }
 

@@ -67,6 +67,21 @@ fn reasons_are_told_in_the_language_and_the_zone() {
     assert!(budget.contains("目标 99.99 %，30 天内允许中断 4 分钟 19 秒 200 毫秒。"), "{budget}");
 }
 
+#[test]
+fn a_silent_source_is_told_as_what_it_is() {
+    let alert = sample(AlertName::SourceSilent, true);
+    let [summary, description] = said(Language::English, &alert, None);
+    assert_eq!(summary, "Nothing is heard of nms-1");
+    assert_eq!(
+        description,
+        "nms-1 has been silent since 2026-03-01 14:00:00+08:00. Why: nothing of it for longer than 5m. What it speaks \
+         for is neither up nor down meanwhile, but unknown."
+    );
+    let [summary, description] = said(Language::Chinese, &alert, Some(BEGAN.plus(Span::from_mins(7))));
+    assert_eq!(summary, "数据源 nms-1 无数据上报");
+    assert!(description.starts_with("nms-1 于 2026-03-01 14:00:00+08:00 至 2026-03-01 14:07:00+08:00 静默，历时 7 分钟。依据：超过 5 分钟未收到"), "{description}");
+}
+
 /// Whatever is known or not, a text has no gap and no word of the machine's, and a drill is called one first of all.
 #[test]
 fn every_text_is_whole() {

@@ -70,6 +70,8 @@ fn an_alert_leads_to_the_board_the_runbook_and_the_figures() {
     let url = |key: &AlertKey| wording.generator_url(key).replace("https://nines.example.net/api/v1", "");
     assert_eq!(url(&alert.key), format!("/incidents/{id}"));
     assert_eq!(url(&budget(Owner::Group("tier:a/b".to_owned()))), "/services?group=tier%3Aa%2Fb");
+    let silent = AlertKey { name: AlertName::SourceSilent, about: About::Feed { input: "nms".to_owned() } };
+    assert_eq!(url(&silent), "/status");
     assert_eq!(url(&budget(Owner::Service(ServiceName::new("a/b").unwrap()))), "/services/a%2Fb");
 }
 
