@@ -39,6 +39,7 @@ use crate::views::alerts;
 use crate::views::api::{self, Reading};
 use crate::views::export;
 use crate::views::metrics::EngineCollector;
+use crate::views::runbooks;
 use crate::views::stream::{self, Following};
 use crate::views::targets;
 
@@ -139,11 +140,11 @@ impl Daemon {
         let door = tokio::spawn(server::run(listener, routes, front.clone()));
 
         let alerting = settings.alerting.clone();
-        let opened = open(settings, engine, changes, clock.clone(), telemetry, submissions).await;
-        let base_url = format!("http://{address}");
+        let base_url = settings.server.external_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let opened = open(settings, engine, changes, clock.clone(), telemetry.clone(), submissions).await;
         let parts = opened.and_then(|(hall, stop_hall, outbox)| {
             let _ = deliveries.set(Arc::new(outbox.clone()));
-            let (carriers, stop_carriers) = carriers::start(&alerting, outbox, desk, clock, base_url)?;
+            let (carriers, stop_carriers) = carriers::start(&alerting, outbox, desk, clock, base_url, &telemetry)?;
             Ok(Parts { hall, stop_hall, carriers, stop_carriers })
         });
         let parts = match parts {
@@ -241,7 +242,7 @@ fn recover(
         vec![Box::new(Store::default()), Box::new(outbox.clone()), Box::new(changes)];
     let last = journal.sequence();
     let mut told = 0;
-    let read_back = pipeline::recover(&journal, &decode_stored, |effects, sequence| {
+    let mut read_back = pipeline::recover(&journal, &decode_stored, |effects, sequence| {
         for outlet in &mut outlets {
             outlet.take(effects);
         }
@@ -251,6 +252,13 @@ fn recover(
         }
     })?;
     clock.raise(read_back.now().max(journal.received()));
+    // What fell due since then was told before the end, or should have been: it is known before the outbox looks at whom
+    // it told of what.
+    let mut effects = Vec::new();
+    read_back.advance(clock.now(), &mut effects);
+    for outlet in &mut outlets {
+        outlet.take(&effects);
+    }
     tracing::info!(file, sequence = last, services = read_back.services().len(), "the journal is read");
     *engine.write().unwrap_or_else(PoisonError::into_inner) = read_back;
     telemetry.sequence.set(last.cast_signed());
@@ -374,6 +382,7 @@ fn routes(
         .route("/readyz", get(readyz).with_state(ready))
         .route("/metrics", get(api::metrics).with_state(reading))
         .route("/api/openapi.json", get(openapi::serve))
+        .route("/runbooks/{alertname}", get(runbooks::runbook))
         .merge(working)
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path is not for that method")
@@ -439,6 +448,7 @@ async fn index() -> &'static str {
          GET  /api/v1/receivers            who is told, and how they are doing\n\
          GET  /api/v1/targets              the targets in force\n\
          GET  /api/v1/stream               changes of incidents, as server-sent events\n\
+         GET  /runbooks/{alertname}        what an alert means and what to do\n\
          GET  /api/openapi.json            all of this for programs\n\
          GET  /metrics                     for Prometheus\n\
          GET  /livez /readyz               for whoever restarts it\n"

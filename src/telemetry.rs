@@ -54,6 +54,8 @@ pub struct Telemetry {
     pub alerts_pending: IntGaugeVec,
     /// Whether the last request to a receiver succeeded.
     pub receiver_up: IntGaugeVec,
+    /// Texts of alerts that a user's template failed to make.
+    pub wording_failures: IntCounterVec,
     /// Alerts that fire.
     pub alerts_firing: IntGauge,
     /// From the receipt of an event, or the instant of a deadline, to the receiver's answer.
@@ -134,6 +136,11 @@ impl Telemetry {
                 "fournines_receiver_up",
                 "Whether the last request to the receiver succeeded.",
                 &["receiver"],
+            )?,
+            wording_failures: make.counters(
+                "fournines_alert_template_failures_total",
+                "Texts of alerts that a template of the configuration failed to make; a plain line was told instead.",
+                &["template"],
             )?,
             alerts_firing: make.gauge("fournines_alerts_firing", "Alerts that fire, the watchdog not counted.")?,
             event_to_alert_seconds: make.histogram(

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Which rooms a room may name. `main`, `cli` and `daemon` may name everything, `daemon` all but `cli`.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("engine", &["model"]),
-    ("config", &["model"]),
+    ("words", &["model"]),
+    ("config", &["model", "words"]),
     ("clock", &["model"]),
     ("problem", &[]),
     ("server", &[]),
@@ -21,7 +22,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("journal", &["model"]),
     ("pipeline", &["model", "journal", "engine", "clock", "telemetry"]),
     ("store", &["model", "journal"]),
-    ("notify", &["model", "journal", "clock", "config", "telemetry"]),
+    ("notify", &["model", "journal", "clock", "config", "telemetry", "tls", "words"]),
     ("views", &["model", "engine", "store", "clock", "problem", "telemetry"]),
     ("simulate", &["model"]),
     ("lib", &[]),
@@ -41,7 +42,6 @@ const MAY_USE: [(&str, &[&str]); 19] = [
             "server",
             "store",
             "telemetry",
-            "tls",
             "views",
         ],
     ),
@@ -55,6 +55,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
             "ingest",
             "journal",
             "model",
+            "notify",
             "pipeline",
             "simulate",
             "store",
@@ -237,7 +238,8 @@ fn metrics_that_are_named_exist() {
     let source: String = files("src", "rs").into_iter().map(|(_, text)| text).collect();
     let mut problems = Vec::new();
     let readme = ("README.md".to_owned(), fs::read_to_string(root().join("README.md")).unwrap());
-    for (path, text) in files("dashboards", "json").into_iter().chain([readme]) {
+    let rules = files("deploy/prometheus", "yml");
+    for (path, text) in files("dashboards", "json").into_iter().chain(rules).chain([readme]) {
         for name in metrics_in(&text) {
             if !source.contains(&format!("\"{name}\"")) {
                 problems.push(format!("{path}: there is no metric `{name}`"));

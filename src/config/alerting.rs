@@ -4,33 +4,23 @@ use std::fmt;
 use std::path::Path;
 
 use super::reader::Reader;
-use super::settings::{choice, positive};
+use super::settings::positive;
+use super::words::{self, Texts};
 use crate::model::time::Span;
 
 /// Whom it tells.
 #[derive(Clone, Debug)]
 pub struct Alerting {
-    /// The language of the alerts' text.
-    pub language: Language,
+    /// What alerts say, and where they lead.
+    pub texts: Texts,
     /// How often a firing alert is sent again to an Alertmanager.
     pub resend_interval: Span,
-    /// Where the runbooks are.
-    pub runbook_url: Option<String>,
     /// What damps pages; never what is accounted.
     pub damping: Damping,
     /// The comment of a silence in Alertmanager that acknowledges begins with this.
     pub acknowledge_by_silence: Option<String>,
     /// Everybody who is told.
     pub receivers: Vec<Receiver>,
-}
-
-/// The language of the alerts' text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Language {
-    /// English.
-    English,
-    /// Chinese.
-    Chinese,
 }
 
 /// What damps pages.
@@ -173,9 +163,8 @@ pub(super) fn read(reader: &mut Reader, beside: &Path) -> Alerting {
         }
     }
     Alerting {
-        language: choice(reader, "alerting.language", &[("en", Language::English), ("zh", Language::Chinese)]),
+        texts: words::read(reader),
         resend_interval: positive(reader, "alerting.resend_interval"),
-        runbook_url: reader.text("alerting.runbook_url"),
         damping: Damping {
             confirm: reader.parse("alerting.confirm").unwrap_or_default(),
             hold_down: reader.parse("alerting.hold_down").unwrap_or_default(),

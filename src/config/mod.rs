@@ -13,13 +13,15 @@ mod reader;
 mod record;
 mod settings;
 mod targets;
+mod words;
 
-pub use alerting::{Access, Alerting, Credentials, Damping, Language, Receiver, ReceiverKind, Secret};
+pub use alerting::{Access, Alerting, Credentials, Damping, Receiver, ReceiverKind, Secret};
 pub use catalog::{read_catalog, write_catalog};
 pub use drill::{Plan, Scenario, Step, read_scenario};
 pub use reader::{Mistake, Mistakes};
 pub use record::{BadRecord, from_record, to_record};
 pub use settings::{LogFormat, Server, Settings, Sources, Storage};
+pub use words::{Runbook, Texts};
 
 /// The built-in settings, as a file.
 pub const DEFAULTS: &str = include_str!("defaults.toml");

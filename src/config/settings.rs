@@ -53,6 +53,8 @@ pub struct Settings {
 pub struct Server {
     /// The address.
     pub listen: SocketAddr,
+    /// How people reach it, for links; without a slash at the end. None: at the address.
+    pub external_url: Option<String>,
     /// The largest body of one request in bytes.
     pub max_body_bytes: usize,
     /// Memory for bodies in flight in bytes.
@@ -134,6 +136,7 @@ fn read(reader: &mut Reader, sources: &Sources) -> Result<Settings, Mistakes> {
     let size = "a whole number of bytes";
     let server = Server {
         listen,
+        external_url: external_url(reader),
         max_body_bytes: reader.take("server.max_body_bytes", size).unwrap_or_default(),
         max_inflight_bytes: reader.take("server.max_inflight_bytes", size).unwrap_or_default(),
     };
@@ -175,6 +178,15 @@ fn read(reader: &mut Reader, sources: &Sources) -> Result<Settings, Mistakes> {
 /// Where a file that the configuration names is looked for: beside it.
 fn beside(sources: &Sources) -> PathBuf {
     sources.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned()
+}
+
+fn external_url(reader: &mut Reader) -> Option<String> {
+    let url = reader.text("server.external_url")?;
+    let rest = url.strip_prefix("http://").or(url.strip_prefix("https://"));
+    if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/') || rest.contains(['?', '#', ' '])) {
+        reader.wrong("server.external_url", format!("{url:?} is not like \"https://fournines.example.net\""));
+    }
+    Some(url.trim_end_matches('/').to_owned())
 }
 
 fn read_policy(reader: &mut Reader, sources: &Sources) -> Result<Policy, Mistakes> {

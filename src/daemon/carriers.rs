@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::Alerting;
 use crate::ingest::actions::{Desk, acknowledge};
 use crate::notify::{Carrier, Find, Outbox, Post, Wording};
+use crate::telemetry::Telemetry;
 
 /// Services of an incident that a webhook is told by name; `service_count` says how many there are.
 const TOLD_SERVICES_MAX: usize = 100;
@@ -24,6 +25,7 @@ pub(super) fn start(
     desk: Arc<Desk>,
     clock: Clock,
     base_url: String,
+    telemetry: &Telemetry,
 ) -> Result<(TaskTracker, CancellationToken), DaemonError> {
     let carriers = TaskTracker::new();
     let stop_carriers = CancellationToken::new();
@@ -31,7 +33,7 @@ pub(super) fn start(
     let shown = desk.clone();
     let post = Post {
         outbox,
-        wording: Wording { language: alerting.language, runbook_url: alerting.runbook_url.clone(), base_url },
+        wording: Wording { texts: alerting.texts.clone(), base_url, telemetry: telemetry.clone() },
         clock,
         acknowledgements,
         find: Find(Arc::new(move |id| {

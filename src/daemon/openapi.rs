@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::ingest::{actions, http};
 use crate::problem::{self, Details};
-use crate::views::{alerts, api, export, stream, targets, words};
+use crate::views::{alerts, api, export, runbooks, stream, targets, words};
 
 /// Everything that is answered over HTTP.
 #[derive(OpenApi)]
@@ -36,6 +36,7 @@ use crate::views::{alerts, api, export, stream, targets, words};
         stream::follow,
         api::status,
         api::metrics,
+        runbooks::runbook,
         super::livez,
         super::readyz,
         super::index,

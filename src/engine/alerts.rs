@@ -2,6 +2,7 @@
 
 use super::Engine;
 use crate::model::alert::{About, Alert, AlertFacts, AlertKey, AlertName, IncidentFacts};
+use crate::model::because::Because;
 use crate::model::effect::{Effect, EffectKind, Reason};
 use crate::model::incident::{Action, Clock, Incident, Stage};
 use crate::model::procedure::ClockName;
@@ -83,7 +84,7 @@ fn wanted(incident: &Incident, around: &Surroundings) -> Vec<Alert> {
     };
     let live = incident.is_live();
     if let Some(change) = incident.levels.last().filter(|_| live) {
-        call(AlertName::ServiceInterruption, itself(), change.at, change.rule.clone());
+        call(AlertName::ServiceInterruption, itself(), change.at, Because::Rule(change.rule.clone()));
     }
     for clock in &incident.clocks {
         let of_clock = |used| {
@@ -94,7 +95,7 @@ fn wanted(incident: &Incident, around: &Surroundings) -> Vec<Alert> {
         let runs = clock.stopped.is_none() || live && clock.stopped == incident.restored;
         match (clock.breached, clock.warned) {
             (Some(breached), _) => {
-                let because = format!("{} limit of {}", clock.name, clock.limit);
+                let because = Because::Passed { clock: clock.name.clone(), limit: clock.limit };
                 let unanswered = || incident.reached(Stage::Acknowledged).is_none();
                 match clock.name {
                     ClockName::Response if live && unanswered() => {
@@ -108,17 +109,8 @@ fn wanted(incident: &Incident, around: &Surroundings) -> Vec<Alert> {
                 }
             }
             (None, Some((percent, at))) if runs => {
-                let because = match clock.deadline {
-                    Some(deadline) => {
-                        format!(
-                            "{percent} % of the {} limit of {} has passed, it ends at {deadline}",
-                            clock.name, clock.limit
-                        )
-                    }
-                    None => {
-                        format!("{percent} % of the {} limit of {} has passed, it is held", clock.name, clock.limit)
-                    }
-                };
+                let (limit, deadline) = (clock.limit, clock.deadline);
+                let because = Because::Used { percent, clock: clock.name.clone(), limit, deadline };
                 call(AlertName::ClockAtRisk, of_clock(Some(percent)), at, because);
             }
             _ => {}
@@ -127,7 +119,7 @@ fn wanted(incident: &Incident, around: &Surroundings) -> Vec<Alert> {
     alerts
 }
 
-fn facts((incident, around): (&Incident, &Surroundings), because: String) -> AlertFacts {
+fn facts((incident, around): (&Incident, &Surroundings), because: Because) -> AlertFacts {
     let acknowledged =
         incident.actions.iter().rfind(|record| record.action == Action::Reached(Stage::Acknowledged));
     let runs = |clock: &&Clock| clock.stopped.is_none() && clock.breached.is_none();
@@ -145,7 +137,7 @@ fn facts((incident, around): (&Incident, &Surroundings), because: String) -> Ale
             acknowledged: acknowledged.map(|record| record.at),
             acknowledged_by: acknowledged.and_then(|record| record.by.clone()),
             services: incident.services,
-            region: incident.region.as_str().into(),
+            region: incident.region.clone(),
             groups: around.groups.clone(),
             cause: incident.cause,
             clocks: clocks.filter_map(|clock| Some((clock.name.clone(), clock.deadline?))).collect(),

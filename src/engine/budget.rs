@@ -6,6 +6,7 @@ use super::groups::{Group, UpTo};
 use super::timeline::{Stand, Timeline};
 use super::watch::Watch;
 use crate::model::alert::{About, Alert, AlertFacts, AlertKey, AlertName, BurnPair, Owner};
+use crate::model::because::Because;
 use crate::model::effect::{Effect, Reason};
 use crate::model::figures::Lengths;
 use crate::model::level::Ratio;
@@ -120,17 +121,17 @@ impl Promise {
         account.speed(now).promised(self.mode).0 > 0
     }
 
-    fn describe(&self) -> String {
+    fn because(&self) -> Because {
         let budget = self.target.rest() * i128::from(self.window.length().as_micros()) / i128::from(Ratio::WHOLE);
         let budget = Span::from_micros(i64::try_from(budget).unwrap_or(i64::MAX));
-        format!("{} of downtime in {} at a target of {}", budget, self.window.name(), percent(self.target))
+        Because::Budget { budget, window: self.window, target: self.target }
     }
 
     fn alert(&self, name: AlertName, of: &Owner, starts: Instant, spent_at: Option<Instant>) -> Alert {
         Alert {
             key: AlertKey { name, about: About::Budget { of: of.clone(), window: self.window } },
             starts,
-            facts: AlertFacts { started: starts, because: self.describe(), spent_at, incident: None },
+            facts: AlertFacts { started: starts, because: self.because(), spent_at, incident: None },
         }
     }
 
@@ -386,22 +387,8 @@ fn burn(pair: BurnPair, promise: &Promise, group: &Group, (of, before): (&Owner,
         crossing::holds(group, &gauges, just_before(now))
     };
     let starts = known.map_or_else(|| if was() { now } else { just_before(now) }, |alert| alert.starts);
-    let [long, short] = pair.windows();
-    let speed = pair.tenths();
-    let because = format!(
-        "more than {}.{} times as fast as {} allows, over {long} and over {short}",
-        speed / 10,
-        speed % 10,
-        percent(promise.target)
-    );
+    let because = Because::Burn { pair, target: promise.target };
     Alert { key, starts, facts: AlertFacts { started: starts, because, spent_at: None, incident: None } }
-}
-
-/// A ratio in percent, with no more digits than it has.
-pub(super) fn percent(ratio: Ratio) -> String {
-    let parts = ratio.parts();
-    let digits = format!("{}.{:07}", parts / 10_000_000, parts % 10_000_000);
-    format!("{} %", digits.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// Makes what fires agree with what is called for.
@@ -425,17 +412,4 @@ pub(super) fn update(
         spent.map_or(now, |spent| spent.starts)
     };
     alerts::reconcile(firing, wanted, ended, (now, reason), effects);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_ratio_is_written_with_the_digits_that_it_has() {
-        assert_eq!(percent(Ratio::new(0.9999).unwrap()), "99.99 %");
-        assert_eq!(percent(Ratio::new(0.5).unwrap()), "50 %");
-        assert_eq!(percent(Ratio::new(1.0).unwrap()), "100 %");
-        assert_eq!(percent(Ratio::new(0.99995).unwrap()), "99.995 %");
-    }
 }

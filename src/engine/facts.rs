@@ -1,14 +1,11 @@
 //! Taking events in: which fact is new, what it says of whom, and what was taken back.
 
 use super::Engine;
-use super::feeds::Listener;
 use super::history::{ActionMark, History};
 use super::ledger::{Id, Kept};
 use super::maintenance::{Plan, Scope};
 use super::marks::{Facts, Said};
-use super::registry::index;
 use super::timeline::Timeline;
-use super::timers::{Owner, Timer};
 use crate::model::effect::Effect;
 use crate::model::event::{Acted, Body, Event, Maintained, Outcome};
 use crate::model::incident::ActionRecord;
@@ -146,66 +143,6 @@ impl Engine {
                 }
                 Kept::Retraction(_) | Kept::Nowhere => {}
             }
-        }
-    }
-
-    /// Whoever speaks is alive, whatever is said.
-    fn hear(&mut self, event: &Event) {
-        let now = self.state.now;
-        if self.is_folded(event.time) {
-            return;
-        }
-        for place in 0..self.state.feeds.len() {
-            let listener = &self.state.feeds[place];
-            if *listener.feed.source != *event.source {
-                continue;
-            }
-            let (sign, broken) = listener.sign(event.time);
-            let Some(sign) = sign else { continue };
-            match broken {
-                Some(from) => {
-                    let affected = self.members(listener.group);
-                    self.surround(affected, from, |engine| engine.state.feeds[place].hear(sign, now));
-                }
-                None => self.state.feeds[place].hear(sign, now),
-            }
-            self.arm_silence(index(place));
-        }
-    }
-
-    /// A feed's silence has just begun.
-    pub(super) fn notice_silence(&mut self, place: u32) {
-        let listener = &self.state.feeds[place as usize];
-        let from = listener.silent_from();
-        let affected = self.members(listener.group);
-        self.state.timers.set(Owner::Feed(place), Timer::Silence, None);
-        self.surround(affected, from, |engine| engine.state.feeds[place as usize].notice());
-    }
-
-    pub(super) fn arm_silence(&mut self, place: u32) {
-        let from = self.state.feeds[place as usize].silent_from();
-        let due = (from > self.state.now).then_some(from);
-        self.state.timers.set(Owner::Feed(place), Timer::Silence, due);
-    }
-
-    /// Listens to the feeds that are expected now. One that was expected before goes on as it was.
-    pub(super) fn listen(&mut self, feeds: &[crate::model::policy::Feed]) {
-        for place in 0..self.state.feeds.len() {
-            self.state.timers.set(Owner::Feed(index(place)), Timer::Silence, None);
-        }
-        let mut before = std::mem::take(&mut self.state.feeds);
-        let now = self.state.now;
-        for feed in feeds {
-            let group = self.registry.group(&feed.group);
-            let known = before.iter().position(|listener| listener.feed.source == feed.source);
-            let listener = match known {
-                Some(known) => before.swap_remove(known).expected(feed.clone(), group),
-                None => Listener::new(feed.clone(), group, now),
-            };
-            self.state.feeds.push(listener);
-        }
-        for place in 0..self.state.feeds.len() {
-            self.arm_silence(index(place));
         }
     }
 

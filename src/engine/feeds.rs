@@ -1,11 +1,19 @@
 //! Feeds: the sources that are expected to speak, and when they were silent. What a silent feed speaks for is unknown:
-//! silence is never counted as up.
+//! silence is never counted as up. Somebody is told of it while it lasts.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use super::Engine;
+use super::alerts;
 use super::availability::{Stretch, Union};
+use super::registry::index;
+use super::timers::{Owner, Timer};
+use crate::model::alert::{About, Alert, AlertFacts, AlertKey, AlertName};
+use crate::model::because::Because;
+use crate::model::effect::{Effect, Reason};
+use crate::model::event::Event;
 use crate::model::policy::Feed;
-use crate::model::time::Instant;
+use crate::model::time::{Instant, Span};
 
 /// One feed.
 #[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
@@ -17,18 +25,46 @@ pub(super) struct Listener {
     heard: Union,
     /// Its present silence was noticed.
     silent: bool,
+    /// What fires about it: that it is silent, or nothing.
+    pub(super) alerts: Vec<Alert>,
 }
 
 impl Listener {
     /// A feed that is expected from `at` on. It has the length of one silence to speak.
     pub(super) fn new(feed: Feed, group: u32, at: Instant) -> Self {
         let end = Some(at.plus(feed.heartbeat));
-        Self { feed, group, heard: Union::of(vec![Stretch { start: at, end }]), silent: false }
+        Self { feed, group, heard: Union::of(vec![Stretch { start: at, end }]), silent: false, alerts: Vec::new() }
     }
 
     /// The same feed, expected on other terms.
     pub(super) fn expected(self, feed: Feed, group: u32) -> Self {
         Self { feed, group, ..self }
+    }
+
+    /// What it calls for: an alert as long as it is silent. What speaks just when it would have been silent never was, so
+    /// a silence of no length calls for none, unless one that was longer a moment ago goes on.
+    fn wanted(&self, now: Instant) -> Vec<Alert> {
+        let since = self.silent_from();
+        if !self.silent || since >= now && self.alerts.is_empty() {
+            return Vec::new();
+        }
+        let about = About::Feed { input: self.feed.source.clone() };
+        let key = AlertKey { name: AlertName::SourceSilent, about };
+        let because = Because::Silence(self.feed.heartbeat);
+        let facts = AlertFacts { started: since, because, spent_at: None, incident: None };
+        vec![Alert { key, starts: since, facts }]
+    }
+
+    /// When it is to be looked at next: when its silence begins, and when that has lasted for a moment.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        let from = self.silent_from();
+        let due = if self.silent && self.alerts.is_empty() { from.plus(Span::TICK) } else { from };
+        (due > now).then_some(due)
+    }
+
+    /// Since when it has been heard, as far as that is known: the end of its last silence.
+    fn heard_since(&self) -> Instant {
+        self.heard.stretches().last().map_or(Instant::MIN, |stretch| stretch.start)
     }
 
     /// The first instant of its present silence, now or to come.
@@ -80,5 +116,89 @@ impl Listener {
             silences.push(Stretch { start: self.silent_from(), end: None });
         }
         silences
+    }
+}
+
+impl Engine {
+    /// Whoever speaks is alive, whatever is said.
+    pub(super) fn hear(&mut self, event: &Event) {
+        let now = self.state.now;
+        if self.is_folded(event.time) {
+            return;
+        }
+        for place in 0..self.state.feeds.len() {
+            let listener = &self.state.feeds[place];
+            if *listener.feed.source != *event.source {
+                continue;
+            }
+            let (sign, broken) = listener.sign(event.time);
+            let Some(sign) = sign else { continue };
+            if listener.silent {
+                self.state.incidents.silence(index(place));
+            }
+            match broken {
+                Some(from) => {
+                    let affected = self.members(listener.group);
+                    self.surround(affected, from, |engine| engine.state.feeds[place].hear(sign, now));
+                }
+                None => self.state.feeds[place].hear(sign, now),
+            }
+            self.arm_silence(index(place));
+        }
+    }
+
+    /// A feed's silence has just begun, or has just lasted for longer than no time at all.
+    pub(super) fn notice_silence(&mut self, place: u32) {
+        let listener = &self.state.feeds[place as usize];
+        if listener.silent {
+            self.state.incidents.silence(place);
+            self.state.timers.set(Owner::Feed(place), Timer::Silence, None);
+            return;
+        }
+        let from = listener.silent_from();
+        let affected = self.members(listener.group);
+        self.surround(affected, from, |engine| engine.state.feeds[place as usize].notice());
+        self.arm_silence(place);
+    }
+
+    fn arm_silence(&mut self, place: u32) {
+        let due = self.state.feeds[place as usize].due(self.state.now);
+        self.state.timers.set(Owner::Feed(place), Timer::Silence, due);
+    }
+
+    /// Looks at a feed as it stands now, and at what fires about it.
+    pub(super) fn judge_feed(&mut self, place: u32, effects: &mut Vec<Effect>) {
+        let now = self.state.now;
+        let Some(listener) = self.state.feeds.get_mut(place as usize) else { return };
+        let (wanted, heard) = (listener.wanted(now), listener.heard_since());
+        alerts::reconcile(&mut listener.alerts, wanted, |_, _| heard, (now, &Reason::Silence), effects);
+    }
+
+    /// Listens to the feeds that are expected now. One that was expected before goes on as it was; what fires about one
+    /// that is not expected any more is over.
+    pub(super) fn listen(&mut self, feeds: &[Feed], effects: &mut Vec<Effect>) {
+        for place in 0..self.state.feeds.len() {
+            self.state.timers.set(Owner::Feed(index(place)), Timer::Silence, None);
+        }
+        let mut before = std::mem::take(&mut self.state.feeds);
+        let now = self.state.now;
+        for feed in feeds {
+            let group = self.registry.group(&feed.group);
+            let known = before.iter().position(|listener| listener.feed.source == feed.source);
+            let listener = match known {
+                Some(known) => before.swap_remove(known).expected(feed.clone(), group),
+                None => Listener::new(feed.clone(), group, now),
+            };
+            self.state.feeds.push(listener);
+        }
+        before.sort_by(|one, other| one.feed.source.cmp(&other.feed.source));
+        for mut listener in before {
+            let reason = (now, &Reason::PolicyChanged);
+            alerts::reconcile(&mut listener.alerts, Vec::new(), |_, _| now, reason, effects);
+        }
+        for place in 0..self.state.feeds.len() {
+            self.state.incidents.silence(index(place));
+            self.arm_silence(index(place));
+        }
     }
 }

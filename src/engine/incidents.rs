@@ -18,6 +18,7 @@ use super::counts::Counts;
 use super::history::{History, Lived, Reported};
 use super::impact::{Impact, Kept, Scene};
 use super::lately::Lately;
+use super::pending::Pending;
 use super::registry::{Registry, index};
 use super::regroup::{Ground, Regrouping};
 use super::timers::{Owner, Timer};
@@ -44,21 +45,6 @@ pub(super) struct Incidents {
     /// Where somebody reported something that names an incident, by the incident.
     pub(super) naming: BTreeMap<IncidentId, BTreeSet<u32>>,
     pending: Pending,
-}
-
-/// What happened at this instant and is not looked at yet.
-#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
-struct Pending {
-    /// Services, and from when on their downtime may have changed.
-    changed: BTreeMap<u32, Instant>,
-    /// Reports that came, or were taken back.
-    reported: Vec<(u32, Reported, bool)>,
-    /// Clusters of which a limit passed.
-    due: BTreeSet<u32>,
-    /// Services whose error budget was spent otherwise.
-    spent: BTreeSet<u32>,
-    /// The policy changed: all that is live is looked at.
-    policy: bool,
 }
 
 /// An incident with the alerts that fire for it.
@@ -133,16 +119,6 @@ pub(super) struct Context<'a> {
     pub(super) policy_changed: bool,
 }
 
-impl Pending {
-    fn is_empty(&self) -> bool {
-        self.changed.is_empty()
-            && self.reported.is_empty()
-            && self.due.is_empty()
-            && self.spent.is_empty()
-            && !self.policy
-    }
-}
-
 impl Incidents {
     /// Whether anything is not looked at yet.
     pub(super) fn is_pending(&self) -> bool {
@@ -157,6 +133,11 @@ impl Incidents {
     /// Takes note that something changed around a cluster.
     pub(super) fn surround(&mut self, cluster: u32) {
         self.pending.due.insert(cluster);
+    }
+
+    /// Takes note that a feed fell silent, or was heard in its silence.
+    pub(super) fn silence(&mut self, place: u32) {
+        self.pending.feeds.insert(place);
     }
 
     /// Takes note that the policy changed.
@@ -330,6 +311,9 @@ impl Engine {
         }
         for place in pending.spent {
             self.judge_service(place, effects);
+        }
+        for place in pending.feeds {
+            self.judge_feed(place, effects);
         }
     }
 

@@ -9,6 +9,7 @@ use super::budget;
 use super::latency::{Counted, Latency, Leaving};
 use super::timers::{Owner as TimerOwner, Timer};
 use crate::model::alert::{About, Alert, AlertFacts, AlertKey, AlertName, BurnPair, Owner};
+use crate::model::because::Because;
 use crate::model::effect::{Effect, Reason};
 use crate::model::level::Ratio;
 use crate::model::service::ServiceName;
@@ -143,9 +144,13 @@ impl Engine {
         for (metric, measured) in &samples.measured {
             let Some(since) = measured.out_since else { continue };
             let limit = limits.iter().find(|limit| *limit.metric == **metric);
-            let because = limit.map_or_else(String::new, |limit| {
-                format!("{metric} {} {}", if limit.above { "over" } else { "under" }, limit.limit)
-            });
+            let because = limit.map_or_else(
+                || Because::Rule(String::new()),
+                |limit| {
+                    let metric = metric.to_string();
+                    Because::Beyond { metric, above: limit.above, limit: limit.limit.to_string() }
+                },
+            );
             wanted.push(alert(AlertName::MeasurementOutOfRange, service, metric, since, because));
         }
         if let Some(target) = target {
@@ -167,7 +172,7 @@ fn is_about(alert: &Alert, name: &str) -> bool {
         && matches!(&alert.key.about, About::Measurement { metric, .. } if metric == name)
 }
 
-fn alert(name: AlertName, service: &ServiceName, metric: &str, starts: Instant, because: String) -> Alert {
+fn alert(name: AlertName, service: &ServiceName, metric: &str, starts: Instant, because: Because) -> Alert {
     let about = About::Measurement { service: service.clone(), metric: metric.to_owned() };
     let facts = AlertFacts { started: starts, because, spent_at: None, incident: None };
     Alert { key: AlertKey { name, about }, starts, facts }
@@ -210,18 +215,10 @@ impl Condition {
     }
 
     fn alert(&self, service: &ServiceName, target: LatencyTarget, now: Instant) -> Alert {
-        let promised = format!("{} of samples within {}", budget::percent(target.ratio), target.limit);
         match self.pair {
-            None => {
-                alert(AlertName::LatencyTargetMissed, service, "latency", now, format!("fewer than {promised}"))
-            }
+            None => alert(AlertName::LatencyTargetMissed, service, "latency", now, Because::Slow(target)),
             Some(pair) => {
-                let [long, short] = pair.windows();
-                let because = format!(
-                    "more than {}.{} times as many slow samples as {promised} allows, over {long} and over {short}",
-                    pair.tenths() / 10,
-                    pair.tenths() % 10
-                );
+                let because = Because::SlowBurn { pair, promise: target };
                 let key = AlertKey {
                     name: AlertName::ErrorBudgetBurn,
                     about: About::Burn { of: Owner::Service(service.clone()), pair },

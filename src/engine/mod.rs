@@ -45,6 +45,7 @@ mod maintenance;
 mod marks;
 mod measuring;
 mod naming;
+mod pending;
 mod points;
 mod policies;
 mod reading;

@@ -147,7 +147,9 @@ impl Engine {
         let of_services = of_incidents.chain(histories.flat_map(|history| &history.budget_alerts));
         let samples = self.registry.kept.services.iter().filter_map(|service| service.samples.as_deref());
         let of_samples = samples.flat_map(|samples| &samples.alerts);
-        of_services.chain(of_samples).chain(self.state.groups.iter().flat_map(|group| &group.alerts))
+        let of_feeds = self.state.feeds.iter().flat_map(|listener| &listener.alerts);
+        let of_groups = self.state.groups.iter().flat_map(|group| &group.alerts);
+        of_services.chain(of_samples).chain(of_groups).chain(of_feeds)
     }
 
     /// Whether a service is down at `at`, or all that it could depend on is.

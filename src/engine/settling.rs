@@ -24,7 +24,7 @@ impl Engine {
     pub(super) fn adopt(&mut self, policy: &Policy, effects: &mut Vec<Effect>) {
         self.state.policies.adopt(policy, self.state.now);
         self.registry.adopt(&policy.services);
-        self.listen(&policy.feeds);
+        self.listen(&policy.feeds, effects);
         self.come_into_force(effects);
     }
 

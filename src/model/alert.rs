@@ -2,6 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use super::because::Because;
 use super::event::Cause;
 use super::incident::IncidentId;
 use super::level::Level;
@@ -32,9 +33,26 @@ pub enum AlertName {
     LatencyTargetMissed,
     /// A measurement is beyond its limit.
     MeasurementOutOfRange,
+    /// A source that is expected to speak has gone quiet.
+    SourceSilent,
 }
 
 impl AlertName {
+    /// Every one.
+    pub const ALL: [Self; 11] = [
+        Self::ServiceInterruption,
+        Self::ResponseOverdue,
+        Self::RepairOverdue,
+        Self::ClockOverdue,
+        Self::ClockAtRisk,
+        Self::ErrorBudgetBurn,
+        Self::ErrorBudgetAtRisk,
+        Self::ErrorBudgetExhausted,
+        Self::LatencyTargetMissed,
+        Self::MeasurementOutOfRange,
+        Self::SourceSilent,
+    ];
+
     /// The `alertname` label.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -49,6 +67,7 @@ impl AlertName {
             Self::ErrorBudgetExhausted => "ErrorBudgetExhausted",
             Self::LatencyTargetMissed => "LatencyTargetMissed",
             Self::MeasurementOutOfRange => "MeasurementOutOfRange",
+            Self::SourceSilent => "SourceSilent",
         }
     }
 }
@@ -115,6 +134,11 @@ pub enum About {
         service: ServiceName,
         /// The measurement's name.
         metric: String,
+    },
+    /// A source that is expected to speak.
+    Feed {
+        /// Its name.
+        input: String,
     },
 }
 
@@ -190,6 +214,12 @@ impl BurnPair {
         }
     }
 
+    /// The burn rate that is too fast, as people write it: `14.4`.
+    #[must_use]
+    pub fn speed(self) -> String {
+        format!("{}.{}", self.tenths() / 10, self.tenths() % 10)
+    }
+
     /// The long and the short window.
     #[must_use]
     pub const fn windows(self) -> [Span; 2] {
@@ -244,6 +274,10 @@ impl AlertKey {
                 labels.push(("severity", "ticket".to_owned()));
                 labels.push(("metric", metric.clone()));
             }
+            About::Feed { input } => {
+                labels.push(("input", input.clone()));
+                labels.push(("severity", "ticket".to_owned()));
+            }
         }
         labels
     }
@@ -266,13 +300,45 @@ impl AlertKey {
         }
     }
 
-    /// Whom it concerns: the service, the suspected cause, or the group.
+    /// The service concerned, if it is one.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        match &self.about {
+            About::Incident { scope, .. } | About::Clock { scope, .. } => Some(scope.as_str()),
+            About::Budget { of: Owner::Service(name), .. } | About::Burn { of: Owner::Service(name), .. } => {
+                Some(name.as_str())
+            }
+            About::Measurement { service, .. } => Some(service.as_str()),
+            About::Budget { .. } | About::Burn { .. } | About::Feed { .. } => None,
+        }
+    }
+
+    /// The group concerned, if it is one.
+    #[must_use]
+    pub fn group(&self) -> Option<&str> {
+        match &self.about {
+            About::Budget { of: Owner::Group(name), .. } | About::Burn { of: Owner::Group(name), .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The clock, and after which share of its limit it warns, in percent, if it warns.
+    #[must_use]
+    pub const fn clock(&self) -> Option<(&ClockName, Option<u8>)> {
+        match &self.about {
+            About::Clock { clock, used, .. } => Some((clock, *used)),
+            _ => None,
+        }
+    }
+
+    /// Whom it concerns: the service, the suspected cause, the group, or the source.
     #[must_use]
     pub fn scope(&self) -> &str {
         match &self.about {
             About::Incident { scope, .. } | About::Clock { scope, .. } => scope.as_str(),
             About::Budget { of, .. } | About::Burn { of, .. } => of.name(),
             About::Measurement { service, .. } => service.as_str(),
+            About::Feed { input } => input,
         }
     }
 
@@ -303,7 +369,7 @@ pub struct AlertFacts {
     /// When it began: the incident, or that the condition holds.
     pub started: Instant,
     /// The rule that gave the level, the limit that passed, or the figure that is beyond its limit.
-    pub because: String,
+    pub because: Because,
     /// When the budget will be spent if nothing changes, where that is what it is about.
     pub spent_at: Option<Instant>,
     /// What is known of the incident, where it is about one.
@@ -330,7 +396,7 @@ pub struct IncidentFacts {
     /// How many services were out in it.
     pub services: u64,
     /// The region that it concerns; empty when unknown.
-    pub region: Box<str>,
+    pub region: String,
     /// The groups of whom it concerns, as the catalogue names them.
     pub groups: Vec<Box<str>>,
     /// What it came from, as far as that is known.

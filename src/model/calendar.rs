@@ -137,6 +137,15 @@ impl Calendar {
         self.0.to_datetime(stamp)
     }
 
+    /// An instant to the second for people in the zone, with the zone's offset then: `2026-03-29 02:00:09+08:00`.
+    #[must_use]
+    pub fn stamp(&self, at: Instant) -> String {
+        match jiff::Timestamp::from_microsecond(at.as_micros().div_euclid(1_000_000).saturating_mul(1_000_000)) {
+            Ok(stamp) => stamp.to_zoned_datetime(self.0.clone()).strftime("%Y-%m-%d %H:%M:%S%:z").to_string(),
+            Err(_) => at.to_string(),
+        }
+    }
+
     fn date(&self, at: Instant) -> Option<Date> {
         let stamp = jiff::Timestamp::from_microsecond(at.as_micros()).ok()?;
         Some(self.0.to_datetime(stamp).date())
@@ -198,6 +207,7 @@ mod tests {
             Calendar::default().containing(Unit::Quarter, at),
             Calendar::default().named("2026-Q1").unwrap()
         );
+        assert_eq!(shanghai.stamp(at.plus(Span::TICK)), "2026-04-01 01:00:00+08:00");
         assert_eq!(shanghai.day_number(at), Calendar::default().day_number(at.plus(Span::from_hours(8))));
     }
 

@@ -57,6 +57,8 @@ pub enum Reason {
     PolicyChanged,
     /// An error budget is at risk, spent, spent too fast, or no longer so.
     Budget,
+    /// A source that is expected to speak fell silent, spoke again, or proves to have been heard longer.
+    Silence,
     /// A measurement, or too large a share of the samples of latency, went beyond its limit or came back.
     Measured,
 }
@@ -78,6 +80,7 @@ impl Reason {
             Self::Merged => "merged",
             Self::PolicyChanged => "policy_changed",
             Self::Budget => "budget",
+            Self::Silence => "silence",
             Self::Measured => "measured",
         }
     }

@@ -148,9 +148,30 @@ impl Ratio {
         (Self::WHOLE - self.0) as i128
     }
 
+    /// The ratio in percent, with no more digits than it has: `99.99 %`.
+    #[must_use]
+    pub fn percent(self) -> String {
+        let digits = format!("{}.{:07}", self.0 / 10_000_000, self.0 % 10_000_000);
+        format!("{} %", digits.trim_end_matches('0').trim_end_matches('.'))
+    }
+
     /// The ratio as floating point, for display.
     #[must_use]
     pub fn as_f64(self) -> f64 {
         self.0 as f64 / Self::WHOLE as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_is_written_with_the_digits_that_it_has() {
+        let percent = |ratio| Ratio::new(ratio).unwrap().percent();
+        assert_eq!(percent(0.9999), "99.99 %");
+        assert_eq!(percent(0.5), "50 %");
+        assert_eq!(percent(1.0), "100 %");
+        assert_eq!(percent(0.99995), "99.995 %");
     }
 }

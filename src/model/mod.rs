@@ -4,6 +4,7 @@
 
 pub mod action;
 pub mod alert;
+pub mod because;
 pub mod calendar;
 pub mod delivery;
 pub mod effect;

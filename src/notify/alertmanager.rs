@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::carrier::{Failure, Post, Told};
 use super::outbox::{Message, labels_hash};
 use super::peer::{Peer, PeerError};
-use super::text::Wording;
+use super::words::Wording;
 use crate::config::Receiver;
 use crate::model::alert::AlertName;
 use crate::model::delivery::{Acknowledgement, Muted, Silence};
@@ -279,10 +279,10 @@ impl Alertmanager {
     fn watchdog(&self, wording: &Wording, now: Instant) -> Posted {
         Posted {
             labels: BTreeMap::from([("alertname", "Watchdog".to_owned()), ("source", "fournines".to_owned())]),
-            annotations: wording.of_watchdog(),
+            annotations: wording.alive(),
             starts_at: self.started.to_string(),
             ends_at: now.plus(Self::lease(self.resend)).to_string(),
-            generator_url: format!("{}/api/v1/status", wording.base_url),
+            generator_url: wording.generator_url_of_daemon(),
         }
     }
 }

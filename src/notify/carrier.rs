@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::alertmanager::Alertmanager;
 use super::outbox::Outbox;
-use super::text::Wording;
 use super::webhook::{Find, Webhook};
+use super::words::Wording;
 use crate::clock::Clock;
 use crate::config::{Receiver, ReceiverKind};
 use crate::model::delivery::Acknowledgement;

@@ -44,6 +44,8 @@ pub(super) struct Over {
 /// What one receiver was told of a firing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Told {
+    /// It is none of the receiver's business.
+    pub(super) foreign: bool,
     /// It may know that it fires, so its end must be told as well. Set before the first try.
     pub(super) tried: bool,
     /// When it last accepted that it fires.
@@ -114,7 +116,7 @@ pub(super) fn stand(
     if told.closed.is_some() {
         return Stand::Done;
     }
-    if !concerns(receiver, &entry.alert) {
+    if told.foreign {
         return Stand::Foreign;
     }
     let repeats = receiver.kind == ReceiverKind::Alertmanager;
@@ -188,6 +190,15 @@ fn out_of_maintenance(alert: &Alert, at: Instant) -> Instant {
     match maintenance {
         Some((from, until)) if from <= at && at < until => until,
         _ => at,
+    }
+}
+
+impl Entry {
+    /// Works out whose business it is, as its facts stand.
+    pub(super) fn address(&mut self, receivers: &[Receiver]) {
+        for (told, receiver) in self.told.iter_mut().zip(receivers) {
+            told.foreign = !concerns(receiver, &self.alert);
+        }
     }
 }
 

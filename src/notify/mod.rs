@@ -7,11 +7,11 @@ mod carrier;
 mod decision;
 mod outbox;
 mod peer;
-mod text;
 mod webhook;
+mod words;
 
 pub use alertmanager::{Alertmanager, resolve_timeout};
 pub use carrier::{Carrier, Post};
 pub use outbox::{Outbox, prepare};
-pub use text::Wording;
 pub use webhook::Find;
+pub use words::Wording;

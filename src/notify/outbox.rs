@@ -78,6 +78,8 @@ struct State {
     /// When the last one of a thing was over that somebody was told of.
     ends: BTreeMap<String, Instant>,
     suppressed: VecDeque<Suppressed>,
+    /// How many fire.
+    firing: usize,
     /// By receiver.
     standing: Vec<Standing>,
 }
@@ -94,7 +96,9 @@ impl Outbox {
         let earlier = newest(entries, &alert.key).filter(|entry| entry.alert.starts == alert.starts);
         let again = earlier.map_or(0, |entry| entry.again + 1);
         let told = vec![Told::default(); self.receivers().len()];
-        Entry { alert: alert.clone(), since, over: None, again, before, told }
+        let mut entry = Entry { alert: alert.clone(), since, over: None, again, before, told };
+        entry.address(self.receivers());
+        entry
     }
 
     fn replace(&self, older: &mut Entry, newer: &mut Entry) {
@@ -234,8 +238,7 @@ impl Outbox {
         written
     }
 
-    fn count_firing(&self, entries: &BTreeMap<Firing, Entry>) {
-        let firing = entries.values().filter(|entry| entry.over.is_none()).count();
+    fn show_firing(&self, firing: usize) {
         self.shared.telemetry.alerts_firing.set(i64::try_from(firing).unwrap_or(i64::MAX));
     }
 
@@ -248,6 +251,7 @@ impl Outbox {
         least.sort_unstable_by(|one, other| other.cmp(one));
         for (.., firing) in least.into_iter().take(self.shared.most.div_ceil(10)) {
             let Some(entry) = state.entries.remove(&firing) else { continue };
+            state.firing = state.firing.saturating_sub(1);
             for receiver in self.receivers().iter().filter(|receiver| concerns(receiver, &entry.alert)) {
                 self.suppress(&mut state.suppressed, receiver, (&entry, Why::Shed), now);
             }
@@ -301,7 +305,7 @@ impl Outlet for Outbox {
             }
         }
         if news {
-            self.count_firing(&state.entries);
+            self.show_firing(state.firing);
             drop(state);
             self.shared.news.send_replace(());
         }
@@ -327,6 +331,7 @@ impl Outbox {
                 |alert: &Alert| alert.facts.incident.as_ref().map(|facts| (facts.acknowledged, facts.maintenance));
             let changed = waits(&entry.alert) != waits(alert);
             entry.alert = alert.clone();
+            entry.address(&self.shared.settings.receivers);
             return changed;
         }
         if state.entries.len() >= self.shared.most {
@@ -339,16 +344,18 @@ impl Outbox {
             self.replace(older, &mut entry);
         }
         state.entries.insert((alert.key.clone(), at), entry);
+        state.firing += 1;
         true
     }
 
     fn resolve(&self, state: &mut State, alert: &Alert, over: Over) -> bool {
-        let State { entries, ends, .. } = state;
+        let State { entries, ends, firing, .. } = state;
         let Some(entry) = newest_mut(entries, &alert.key).filter(|entry| entry.over.is_none()) else {
             return false;
         };
         entry.alert = alert.clone();
         entry.over = Some(over);
+        *firing = firing.saturating_sub(1);
         let told = entry.told.iter().any(|told| told.tried) || self.shared.recovering.load(Ordering::Acquire);
         let hold_down = self.shared.settings.damping.hold_down;
         if told && hold_down > Span::ZERO {

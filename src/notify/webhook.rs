@@ -23,7 +23,9 @@ use crate::model::incident::IncidentId;
 use crate::model::time::{Instant, Span};
 
 /// Requests at once: enough that a slow gateway keeps up with a storm, few enough not to be one.
-const REQUESTS_MAX: usize = 8;
+const REQUESTS_MAX: usize = 16;
+/// So many must have room before more is looked for, which costs a look at all that is told.
+const ROOM_LEAST: usize = 8;
 
 /// Finds an incident as the API shows it.
 #[derive(Clone)]
@@ -77,7 +79,7 @@ impl Webhook {
         loop {
             let mut next = None;
             // After a failure what is under way is waited for, and nothing more is tried.
-            if failure.is_none() && requests.len() < REQUESTS_MAX {
+            if failure.is_none() && requests.len() + ROOM_LEAST <= REQUESTS_MAX {
                 let due = post.outbox.due(self.place, post.clock.now(), REQUESTS_MAX - requests.len(), &flying);
                 next = due.next;
                 for message in due.messages {

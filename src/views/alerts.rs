@@ -226,7 +226,7 @@ pub(super) fn shown(page: &model::delivery::Page) -> AlertShown {
     AlertShown {
         id: page.id.clone(),
         labels: page.alert.key.labels().into_iter().collect(),
-        because: page.alert.facts.because.clone(),
+        because: page.alert.facts.because.to_string(),
         starts: Time(page.alert.starts),
         ends: page.ended.map(Time),
         deliveries: page.deliveries.iter().map(delivery).collect(),

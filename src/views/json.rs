@@ -84,7 +84,7 @@ pub fn alert(alert: &Alert, at: Instant, ended: Option<Instant>) -> Value {
         "annotations": {
             "started": alert.facts.started.to_string(),
             "users": alert.facts.incident.as_ref().and_then(|facts| facts.users).map(|users| users.to_string()),
-            "because": alert.facts.because,
+            "because": alert.facts.because.to_string(),
         },
         "starts": alert.starts.to_string(),
         "ends": ended.map(|ended| ended.to_string()),

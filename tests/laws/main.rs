@@ -6,6 +6,7 @@
 mod budgets;
 mod correlation;
 mod drills;
+mod feeds;
 mod oracle;
 mod world;
 

@@ -78,7 +78,7 @@ impl Comparison<'_> {
             standing(&alert.key),
             fired(&difference.before),
             fired(&difference.after),
-            alert.facts.because.clone(),
+            alert.facts.because.to_string(),
         ])
     }
 
@@ -205,7 +205,7 @@ fn episode_object(episode: &Episode) -> Value {
         "starts": episode.alert.starts.to_string(),
         "ends": episode.ended.map(|ended| ended.to_string()),
         "labels": labels(&episode.alert.key),
-        "because": episode.alert.facts.because,
+        "because": episode.alert.facts.because.to_string(),
     })
 }
 

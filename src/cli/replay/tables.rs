@@ -105,7 +105,7 @@ impl Answer<'_> {
                 key.name.name().to_owned(),
                 whom(key),
                 standing(key),
-                change.alert.facts.because.clone(),
+                change.alert.facts.because.to_string(),
             ]
         };
         let rows: Vec<Vec<String>> = self.run.alerts.iter().map(row).collect();

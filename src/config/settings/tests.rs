@@ -170,3 +170,33 @@ fn a_record_of_the_policy_has_all_of_the_procedure() {
     let read = from_record(&to_record(&policy)).unwrap();
     assert_eq!(read.procedure, policy.procedure);
 }
+
+#[test]
+fn mistakes_in_what_alerts_say_are_told_with_the_remedy() {
+    let mistakes = load(
+        "[server]\nexternal_url = \"nines.example.net\"\n[alerting]\nlanguage = \"fr\"\nrunbook_url = \"https://w/{name}\"\n[alerting.templates]\nsummary = \"{{ scop }}\"\ndescription = \"{% if %}\"\n[[alerting.runbooks]]\nurl = \"wiki\"\n[[alerting.runbooks]]\nservice = \"a*b\"\ncause = \"moles\"\nalertname = \"Nothing\"\n",
+        &[],
+    )
+    .unwrap_err();
+    let expected = [
+        "fournines.toml:2: server.external_url: \"nines.example.net\" is not like \"https://fournines.example.net\"",
+        "fournines.toml:4: alerting.language: \"fr\" is none of \"en\", \"zh\"",
+        "fournines.toml:8: alerting.templates.description: line 1: syntax error: ",
+        "fournines.toml:7: alerting.templates.summary: there is no variable `scop`; there are acknowledged, ",
+        "fournines.toml:5: alerting.runbook_url: \"https://w/{name}\": only {base_url} and {alertname} are filled in",
+        "fournines.toml:9: alerting.runbooks[0]: say for what: some of service, group, cause and alertname",
+        "fournines.toml:10: alerting.runbooks[0].url: \"wiki\" is not like",
+        "fournines.toml:12: alerting.runbooks[1].service: a `*` stands at the end only",
+        "fournines.toml:13: alerting.runbooks[1].cause: \"moles\" is none of \"unknown\", ",
+        "fournines.toml:14: alerting.runbooks[1].alertname: \"Nothing\" is none of \"ServiceInterruption\", ",
+        "fournines.toml:11: alerting.runbooks[1]: say where it is",
+    ];
+    assert_eq!(mistakes.len(), expected.len(), "{mistakes:#?}");
+    for (found, expected) in mistakes.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found}, not {expected}");
+    }
+    assert!(mistakes[2].ends_with("see [alerting.templates] in `fournines check --print-defaults`"));
+    let settings = load("[server]\nexternal_url = \"https://n.example.net/nines/\"\n", &[]).unwrap();
+    assert_eq!(settings.server.external_url.as_deref(), Some("https://n.example.net/nines"));
+    assert_eq!(settings.alerting.texts.runbook_url.as_deref(), Some("{base_url}/runbooks/{alertname}"));
+}

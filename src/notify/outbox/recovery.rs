@@ -33,6 +33,7 @@ impl Outbox {
         };
         for mut entry in table::read_pages(&connection)? {
             entry.told = vec![Told::default(); receivers.len()];
+            entry.address(receivers);
             if let Some(over) = entry.over.filter(|_| settings.damping.hold_down > Span::ZERO) {
                 state.ends.insert(thing(&entry.alert.key), over.ended);
             }
@@ -60,7 +61,7 @@ impl Outbox {
     ) -> rusqlite::Result<()> {
         let known = table::read_rows(&self.connection())?;
         let mut state = self.state();
-        let State { entries, pages, .. } = &mut *state;
+        let State { entries, pages, firing: firing_now, .. } = &mut *state;
         self.agree(entries, firing, now);
         let damping = &self.shared.settings.damping;
         for entry in entries.values_mut() {
@@ -69,7 +70,7 @@ impl Outbox {
             let recent = entry.over.is_none_or(|over| now.since(over.since) < lapse);
             for (place, receiver) in self.receivers().iter().enumerate() {
                 let may_know = recent && page_at((receiver, damping), entry).0 <= at;
-                let mut told = Told { tried: may_know, ..Told::default() };
+                let mut told = Told { tried: may_know, foreign: entry.told[place].foreign, ..Told::default() };
                 if let Some(row) = known.get(&(receiver.name.clone(), page.clone())) {
                     told.tried = true;
                     told.answer.clone_from(&row.answer);
@@ -91,7 +92,8 @@ impl Outbox {
         }
         self.supersede(entries);
         self.shared.recovering.store(false, Ordering::Release);
-        self.count_firing(entries);
+        *firing_now = entries.values().filter(|entry| entry.over.is_none()).count();
+        self.show_firing(*firing_now);
         drop(state);
         self.shared.news.send_replace(());
         Ok(())

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Access, Damping, Language};
+use crate::config::{Access, Damping, Settings, Sources};
 use crate::model::alert::{About, AlertFacts, AlertName, IncidentFacts};
+use crate::model::because::Because;
 use crate::model::delivery::Deliveries as _;
 use crate::model::effect::Reason;
 use crate::model::event::Cause;
@@ -32,7 +33,8 @@ fn alert(incident: u64, starts: i64) -> Alert {
             drill: None,
         },
     };
-    let facts = AlertFacts { started: at(starts), because: String::new(), spent_at: None, incident: None };
+    let facts =
+        AlertFacts { started: at(starts), because: Because::Rule(String::new()), spent_at: None, incident: None };
     Alert { key, starts: at(starts), facts }
 }
 
@@ -61,14 +63,8 @@ fn webhook() -> Receiver {
 }
 
 fn alerting(receiver: Receiver, damping: Damping) -> Alerting {
-    Alerting {
-        language: Language::English,
-        resend_interval: RESEND,
-        runbook_url: None,
-        damping,
-        acknowledge_by_silence: None,
-        receivers: vec![receiver],
-    }
+    let texts = Settings::load(&Sources::default()).unwrap().alerting.texts;
+    Alerting { texts, resend_interval: RESEND, damping, acknowledge_by_silence: None, receivers: vec![receiver] }
 }
 
 fn load(file: &std::path::Path, settings: &Alerting) -> Outbox {
