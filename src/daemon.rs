@@ -4,7 +4,7 @@ mod openapi;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -22,24 +22,30 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::config::{Settings, from_record, to_record};
 use crate::engine::{Engine, Input};
-use crate::ingest::actions::{Desk, act};
+use crate::ingest::actions::{Desk, acknowledge, act};
 use crate::ingest::decode::{Gate, Layout, decode};
 use crate::ingest::http::{Intake, post_events};
 use crate::journal::{self, Journal, JournalError, Kind, Stored};
+use crate::model::delivery::Deliveries;
 use crate::model::time::Instant;
-use crate::notify::{self, Alertmanager, Outbox, Wording};
+use crate::notify::{self, Alertmanager, Carrier, Find, Outbox, Post, Wording};
 use crate::pipeline::{self, CheckpointPace, INBOX_MAX, Pipeline, Submission};
 use crate::problem::{self, Problem};
 use crate::server;
 use crate::store::changes::Changes;
 use crate::store::{self, Store};
 use crate::telemetry::Telemetry;
+use crate::views::alerts;
 use crate::views::api::{self, Reading};
 use crate::views::export;
 use crate::views::metrics::EngineCollector;
 use crate::views::stream::{self, Following};
 use crate::views::targets;
 
+/// Acknowledgements by silences that wait to be written down; more are seen again with the next look.
+const ACKNOWLEDGEMENTS_MAX: usize = 64;
+/// Services of an incident that a webhook is told by name; `service_count` says how many there are.
+const TOLD_SERVICES_MAX: usize = 100;
 /// How long receivers are given to take the last news when the daemon stops.
 const LAST_NEWS_SECONDS_MAX: u64 = 15;
 
@@ -122,13 +128,22 @@ impl Daemon {
             started: clock.now(),
             storage: settings.storage.path.display().to_string(),
             file: journal::file_in(&settings.storage.path),
+            deliveries: Arc::default(),
         });
+        let shown = reading.clone();
+        let find = move |id: &str| {
+            let (incident, shown) = shown.incident(id)?;
+            Some((incident, serde_json::to_value(shown).unwrap_or_default()))
+        };
+        let desk = Arc::new(Desk { intake: intake.clone(), find: Box::new(find) });
         let changes = Changes::default();
         let following = Following::new(reading.clone(), changes.clone(), front.clone());
-        let routes = routes(intake, reading, following, ready.clone());
+        let deliveries = reading.deliveries.clone();
+        let routes = routes(intake, desk.clone(), reading, following, ready.clone());
         let door = tokio::spawn(server::run(listener, routes, front.clone()));
 
-        let opened = open(settings, engine, changes, clock, telemetry, address, submissions).await;
+        let opened =
+            open(settings, engine, changes, clock, telemetry, address, submissions, (desk, deliveries)).await;
         let parts = match opened {
             Ok(parts) => parts,
             Err(error) => {
@@ -179,6 +194,7 @@ async fn open(
     telemetry: Telemetry,
     address: SocketAddr,
     submissions: mpsc::Receiver<Submission>,
+    (desk, deliveries): (Arc<Desk>, Arc<OnceLock<Arc<dyn Deliveries>>>),
 ) -> Result<Parts, DaemonError> {
     let alerting = settings.alerting.clone();
     let (shared, ticking, counts) = (engine.clone(), clock.clone(), telemetry.clone());
@@ -201,22 +217,37 @@ async fn open(
 
     let carriers = TaskTracker::new();
     let stop_carriers = CancellationToken::new();
-    let client = client()?;
-    for (place, url) in alerting.alertmanagers.iter().enumerate() {
-        let carrier = Alertmanager {
-            place,
-            url: url.clone(),
-            client: client.clone(),
-            outbox: outbox.clone(),
-            wording: Wording {
-                language: alerting.language,
-                runbook_url: alerting.runbook_url.clone(),
-                base_url: format!("http://{address}"),
-            },
-            resend: alerting.resend_interval,
-            clock: clock.clone(),
-            telemetry: telemetry.clone(),
-        };
+    let _ = deliveries.set(Arc::new(outbox.clone()));
+    let (acknowledgements, mut said) = mpsc::channel(ACKNOWLEDGEMENTS_MAX);
+    let shown = desk.clone();
+    let post = Post {
+        outbox,
+        wording: Wording {
+            language: alerting.language,
+            runbook_url: alerting.runbook_url.clone(),
+            base_url: format!("http://{address}"),
+        },
+        clock,
+        acknowledgements,
+        find: Find(Arc::new(move |id| {
+            let (_, mut incident) = (shown.find)(&id.to_string())?;
+            // Who else is told is nobody's business outside.
+            incident.as_object_mut()?.remove("pages");
+            if let Some(services) = incident["services"].as_array_mut() {
+                services.truncate(TOLD_SERVICES_MAX);
+            }
+            Some(incident)
+        })),
+    };
+    tokio::spawn(async move {
+        while let Some(said) = said.recv().await {
+            if let Err(problem) = acknowledge(&desk, &said).await {
+                tracing::warn!(incident = %said.incident, ?problem, "an acknowledgement could not be written down");
+            }
+        }
+    });
+    for (place, receiver) in alerting.receivers.iter().enumerate() {
+        let carrier = Carrier::new(place, receiver, post.clone()).map_err(DaemonError::Build)?;
         carriers.spawn(carrier.run(stop_carriers.clone()));
     }
     carriers.close();
@@ -239,8 +270,7 @@ fn recover(
         .and_then(|()| notify::prepare(&connection))
         .and_then(|()| changes.load(&connection))
         .map_err(tables)?;
-    let outbox =
-        Outbox::load(connection, settings.alerting.alertmanagers.clone(), telemetry.clone()).map_err(tables)?;
+    let outbox = Outbox::load(connection, settings.alerting.clone(), telemetry.clone()).map_err(tables)?;
     let mut outlets: Vec<Box<dyn crate::journal::Outlet>> =
         vec![Box::new(Store::default()), Box::new(outbox.clone()), Box::new(changes)];
     let last = journal.sequence();
@@ -341,26 +371,19 @@ async fn supervise(
     ended.map_err(|_| DaemonError::Gone)?.map_err(DaemonError::Journal)
 }
 
-/// A client for receivers.
-fn client() -> Result<reqwest::Client, DaemonError> {
-    crate::tls::install();
-    let client = reqwest::Client::builder().user_agent(concat!("fournines/", env!("CARGO_PKG_VERSION"))).build();
-    client.map_err(|error| DaemonError::Build(format!("no HTTP client: {error}")))
-}
-
 /// Everything that is answered over HTTP.
-fn routes(intake: Arc<Intake>, reading: Arc<Reading>, following: Following, ready: Arc<AtomicBool>) -> Router {
-    let shown = reading.clone();
-    let find = move |id: &str| {
-        let (incident, shown) = shown.incident(id)?;
-        Some((incident, serde_json::to_value(shown).unwrap_or_default()))
-    };
-    let desk = Desk { intake: intake.clone(), find: Box::new(find) };
+fn routes(
+    intake: Arc<Intake>,
+    desk: Arc<Desk>,
+    reading: Arc<Reading>,
+    following: Following,
+    ready: Arc<AtomicBool>,
+) -> Router {
     let working = Router::new()
         .route("/api/v1/events", post(post_events))
         .with_state(intake)
         .route("/api/v1/incidents/{id}/{stage}", post(act))
-        .with_state(Arc::new(desk))
+        .with_state(desk)
         .merge(
             Router::new()
                 .route("/", get(index))
@@ -372,6 +395,9 @@ fn routes(intake: Arc<Intake>, reading: Arc<Reading>, following: Following, read
                 .route("/api/v1/incidents", get(api::incidents))
                 .route("/api/v1/incidents/export", get(export::export))
                 .route("/api/v1/incidents/{id}", get(api::incident))
+                .route("/api/v1/alerts", get(alerts::alerts))
+                .route("/api/v1/alerts/suppressed", get(alerts::suppressed))
+                .route("/api/v1/receivers", get(alerts::receivers))
                 .route("/api/v1/targets", get(targets::targets))
                 .with_state(reading.clone()),
         )
@@ -442,6 +468,9 @@ async fn index() -> &'static str {
          GET  /api/v1/incidents/{id}       one incident\n\
          POST /api/v1/incidents/{id}/{stage}  acknowledge dispatch locate mitigate repair verify review hold resume reclassify;\n\
          \x20                                  a JSON body with by, detail, cause (of locate), reason (of hold)\n\
+         GET  /api/v1/alerts               alerts and who was told; ?status=&receiver=&limit=&after=\n\
+         GET  /api/v1/alerts/suppressed    the pages that nobody got, and why\n\
+         GET  /api/v1/receivers            who is told, and how they are doing\n\
          GET  /api/v1/targets              the targets in force\n\
          GET  /api/v1/stream               changes of incidents, as server-sent events\n\
          GET  /api/openapi.json            all of this for programs\n\

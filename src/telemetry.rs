@@ -48,6 +48,12 @@ pub struct Telemetry {
     pub checkpoint_sequence: IntGauge,
     /// Alerts handed to receivers.
     pub alerts_sent: IntCounterVec,
+    /// Pages that nobody got, by receiver and reason.
+    pub alerts_suppressed: IntCounterVec,
+    /// Alerts that are to be told or wait, by receiver.
+    pub alerts_pending: IntGaugeVec,
+    /// Whether the last request to a receiver succeeded.
+    pub receiver_up: IntGaugeVec,
     /// Alerts that fire.
     pub alerts_firing: IntGauge,
     /// From the receipt of an event, or the instant of a deadline, to the receiver's answer.
@@ -111,8 +117,23 @@ impl Telemetry {
             )?,
             alerts_sent: make.counters(
                 "fournines_alerts_sent_total",
-                "Alerts handed to a receiver: accepted, failed (and tried again), or given up.",
+                "Alerts handed to a receiver: accepted, failed (and tried again), refused for good, or given up.",
                 &["receiver", "outcome"],
+            )?,
+            alerts_suppressed: make.counters(
+                "fournines_alerts_suppressed_total",
+                "Alerts of which a receiver was told nothing, by what damped them; brief ones were over within seconds.",
+                &["receiver", "reason"],
+            )?,
+            alerts_pending: make.gauges(
+                "fournines_alerts_pending",
+                "Alerts that a receiver is still to be told of, or that wait to be told.",
+                &["receiver"],
+            )?,
+            receiver_up: make.gauges(
+                "fournines_receiver_up",
+                "Whether the last request to the receiver succeeded.",
+                &["receiver"],
             )?,
             alerts_firing: make.gauge("fournines_alerts_firing", "Alerts that fire, the watchdog not counted.")?,
             event_to_alert_seconds: make.histogram(
@@ -161,6 +182,12 @@ impl Make<'_> {
         let gauge = IntGauge::new(name, help)?;
         self.0.register(Box::new(gauge.clone()))?;
         Ok(gauge)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(gauges.clone()))?;
+        Ok(gauges)
     }
 
     fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {

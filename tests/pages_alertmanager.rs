@@ -456,7 +456,7 @@ fn a_page_does_not_wait_until_what_was_told_before_is_written_down() {
     post(&daemon, &said("outage.started", "core/gz-1", now(), ""));
     let file = rusqlite::Connection::open(folder.path().join("data").join("fournines.db")).unwrap();
     until("the first page is written down", || {
-        let count: i64 = file.query_row("SELECT count(*) FROM told", [], |row| row.get(0)).ok()?;
+        let count: i64 = file.query_row("SELECT count(*) FROM deliveries", [], |row| row.get(0)).ok()?;
         (count > 0).then_some(())
     });
     file.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -466,7 +466,7 @@ fn a_page_does_not_wait_until_what_was_told_before_is_written_down() {
     assert!(!daemon.log().contains("not written down"), "it waited for the database: {}", daemon.log());
     file.execute_batch("ROLLBACK").unwrap();
     until("what was told is written down after all", || {
-        let count: i64 = file.query_row("SELECT count(*) FROM told", [], |row| row.get(0)).ok()?;
+        let count: i64 = file.query_row("SELECT count(*) FROM deliveries", [], |row| row.get(0)).ok()?;
         (count > 2).then_some(())
     });
     daemon.stop();

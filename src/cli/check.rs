@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::table::percent;
 use super::{Failure, flow, settings};
-use crate::config::{DEFAULTS, LEVELS, MANUAL_2025, REGULATORS, Settings};
+use crate::config::{Alerting, DEFAULTS, LEVELS, MANUAL_2025, REGULATORS, ReceiverKind, Settings};
 use crate::model::level::{Condition, Level};
 use crate::model::policy::{Correlation, Policy};
 use crate::model::procedure::Until;
@@ -49,15 +49,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn understood(settings: &Settings) -> String {
     use std::fmt::Write;
     let mut text = String::new();
-    let receivers = match &*settings.alerting.alertmanagers {
-        [] => "none: nobody is paged".to_owned(),
-        urls => urls.join(", "),
-    };
     let register = if settings.auto_register { "others are taken in" } else { "others are rejected" };
     let _ = writeln!(text, "listen         {}", settings.server.listen);
     let _ = writeln!(text, "storage        {}", settings.storage.path.display());
     let _ = writeln!(text, "time zone      {}", settings.policy.time_zone);
-    let _ = writeln!(text, "alertmanagers  {receivers}");
+    text.push_str(&receivers(&settings.alerting));
     let _ = writeln!(text, "catalogue      {} services; {register}", settings.policy.services.len());
     let Correlation { reopen, window, siblings } = settings.policy.correlation;
     let _ = writeln!(text, "same incident  down again within {reopen}; below something that is down");
@@ -90,6 +86,32 @@ fn understood(settings: &Settings) -> String {
         }
     }
     text.push_str(&procedure(&settings.policy));
+    text
+}
+
+/// Who is told of what.
+fn receivers(alerting: &Alerting) -> String {
+    if alerting.receivers.is_empty() {
+        return "receivers      none: nobody is paged\n".to_owned();
+    }
+    let mut text = String::new();
+    for receiver in &alerting.receivers {
+        let mut parts = match &receiver.kind {
+            ReceiverKind::Alertmanager => vec![format!("Alertmanager {}", receiver.name)],
+            ReceiverKind::Webhook { secret } => {
+                let signed = if secret.is_some() { "signed" } else { "not signed: no secret_file" };
+                vec![format!("webhook {} at {} ({signed})", receiver.name, receiver.access.url)]
+            }
+        };
+        let values = |(label, values): &(String, Vec<String>)| format!("{label} is {}", values.join(" or "));
+        parts.extend(receiver.matches.iter().map(values));
+        parts.extend(receiver.unacknowledged_for.map(|wait| format!("unacknowledged for {wait}")));
+        parts.extend(
+            receiver.pages_per_hour.map(|pages| format!("at most {pages} pages an hour, but of first level")),
+        );
+        let title = if text.is_empty() { "receivers" } else { "" };
+        text.push_str(&format!("{title:<14} {}\n", parts.join(", ")));
+    }
     text
 }
 

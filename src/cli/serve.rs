@@ -23,11 +23,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings = settings(arguments.config.as_ref(), None)?;
     log_to_stderr(settings.log_format, &settings.log_level).map_err(Failure::Wrong)?;
     runtime()?.block_on(async {
-        let receivers = settings.alerting.alertmanagers.clone();
+        let receivers = settings.alerting.receivers.clone();
         let daemon = Daemon::start(settings, Clock::system()).await.map_err(|e| Failure::Failed(e.to_string()))?;
         tracing::info!(address = %daemon.address, version = env!("CARGO_PKG_VERSION"), "ready");
         if receivers.is_empty() {
-            tracing::warn!("no alert receiver is configured: nobody is paged; add [[alerting.alertmanagers]]");
+            tracing::warn!("no alert receiver is configured: nobody is paged; add [[alerting.alertmanagers]] or [[alerting.webhooks]]");
         }
         until_told(&daemon).await;
         daemon.ended().await.map_err(|error| Failure::Failed(error.to_string()))

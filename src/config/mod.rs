@@ -3,6 +3,7 @@
 //! Everything is read in one go and every mistake is reported at once, with file, line, key and remedy.
 //! Must not enter: anything that acts on a setting.
 
+mod alerting;
 mod catalog;
 mod correlation;
 mod drill;
@@ -13,11 +14,12 @@ mod record;
 mod settings;
 mod targets;
 
+pub use alerting::{Access, Alerting, Credentials, Damping, Language, Receiver, ReceiverKind, Secret};
 pub use catalog::{read_catalog, write_catalog};
 pub use drill::{Plan, Scenario, Step, read_scenario};
 pub use reader::{Mistake, Mistakes};
 pub use record::{BadRecord, from_record, to_record};
-pub use settings::{Alerting, Language, LogFormat, Server, Settings, Sources, Storage};
+pub use settings::{LogFormat, Server, Settings, Sources, Storage};
 
 /// The built-in settings, as a file.
 pub const DEFAULTS: &str = include_str!("defaults.toml");

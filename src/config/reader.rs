@@ -128,6 +128,11 @@ impl Reader {
         }
     }
 
+    /// Whether there is a list at `key`.
+    pub(super) fn is_list(&self, key: &str) -> bool {
+        find(&self.root, key).is_some_and(|value| matches!(value.kind, ValueKind::Array(_)))
+    }
+
     /// Whether there is anything at `key`.
     pub(super) fn has(&self, key: &str) -> bool {
         find(&self.root, key).is_some()

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::alerting::{self, Alerting};
 use super::reader::{Mistake, Mistakes, Reader, check_syntax};
 use super::{DEFAULTS, catalog, correlation, levels, procedure, targets};
 use crate::model::policy::Policy;
@@ -69,28 +70,6 @@ pub struct Storage {
     pub checkpoint_interval: Span,
     /// How old a day is when it is folded into its sums.
     pub fold_after: Span,
-}
-
-/// Whom it tells.
-#[derive(Clone, Debug)]
-pub struct Alerting {
-    /// The language of the alerts' text.
-    pub language: Language,
-    /// How often a firing alert is sent again.
-    pub resend_interval: Span,
-    /// Where the runbooks are.
-    pub runbook_url: Option<String>,
-    /// Base URLs of Alertmanagers.
-    pub alertmanagers: Vec<String>,
-}
-
-/// The language of the alerts' text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Language {
-    /// English.
-    English,
-    /// Chinese.
-    Chinese,
 }
 
 /// How log lines look.
@@ -186,19 +165,20 @@ fn read(reader: &mut Reader, sources: &Sources) -> Result<Settings, Mistakes> {
         auto_register: reader.take("catalog.auto_register", "true or false").unwrap_or(true),
         max_future: reader.parse("clock.max_future").unwrap_or_default(),
         max_services: reader.take("metrics.max_services", "a whole number").unwrap_or_default(),
-        alerting: read_alerting(reader),
+        alerting: alerting::read(reader, &beside(sources)),
         log_format: choice(reader, "log.format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
         log_level: reader.text("log.level").unwrap_or_default(),
         policy,
     })
 }
 
+/// Where a file that the configuration names is looked for: beside it.
+fn beside(sources: &Sources) -> PathBuf {
+    sources.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned()
+}
+
 fn read_policy(reader: &mut Reader, sources: &Sources) -> Result<Policy, Mistakes> {
-    let named = reader.text("catalog.file").map(|file| {
-        // A file named in a file is looked for beside it.
-        let beside = sources.file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-        beside.join(file)
-    });
+    let named = reader.text("catalog.file").map(|file| beside(sources).join(file));
     let mut services = Vec::new();
     if let Some(path) = sources.catalog.clone().or(named) {
         let read = read_file(&path).and_then(|text| catalog::read_catalog(&path.display().to_string(), &text));
@@ -218,27 +198,7 @@ fn read_policy(reader: &mut Reader, sources: &Sources) -> Result<Policy, Mistake
     })
 }
 
-fn read_alerting(reader: &mut Reader) -> Alerting {
-    let mut alertmanagers = Vec::new();
-    for index in 0..reader.tables("alerting.alertmanagers") {
-        let key = format!("alerting.alertmanagers[{index}].url");
-        match reader.text(&key) {
-            Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
-                alertmanagers.push(url.trim_end_matches('/').to_owned());
-            }
-            Some(url) => reader.wrong(&key, format!("{url:?} is not like \"http://127.0.0.1:9093\"")),
-            None => reader.wrong(&key, "say where it is, such as \"http://127.0.0.1:9093\""),
-        }
-    }
-    Alerting {
-        language: choice(reader, "alerting.language", &[("en", Language::English), ("zh", Language::Chinese)]),
-        resend_interval: positive(reader, "alerting.resend_interval"),
-        runbook_url: reader.text("alerting.runbook_url"),
-        alertmanagers,
-    }
-}
-
-fn positive(reader: &mut Reader, key: &str) -> Span {
+pub(super) fn positive(reader: &mut Reader, key: &str) -> Span {
     match reader.parse::<Span>(key) {
         Some(span) if span > Span::ZERO => span,
         Some(_) => {
@@ -249,7 +209,7 @@ fn positive(reader: &mut Reader, key: &str) -> Span {
     }
 }
 
-fn choice<T: Copy>(reader: &mut Reader, key: &str, choices: &[(&str, T)]) -> T {
+pub(super) fn choice<T: Copy>(reader: &mut Reader, key: &str, choices: &[(&str, T)]) -> T {
     let text = reader.text(key).unwrap_or_default();
     match choices.iter().find(|(name, _)| *name == text) {
         Some(&(_, value)) => value,

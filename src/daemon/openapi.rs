@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::ingest::{actions, http};
 use crate::problem::{self, Details};
-use crate::views::{api, export, stream, targets, words};
+use crate::views::{alerts, api, export, stream, targets, words};
 
 /// Everything that is answered over HTTP.
 #[derive(OpenApi)]
@@ -30,6 +30,9 @@ use crate::views::{api, export, stream, targets, words};
         export::export,
         api::incident,
         actions::act,
+        alerts::alerts,
+        alerts::suppressed,
+        alerts::receivers,
         stream::follow,
         api::status,
         api::metrics,

@@ -145,6 +145,7 @@ fn facts((incident, around): (&Incident, &Surroundings), because: String) -> Ale
             acknowledged: acknowledged.map(|record| record.at),
             acknowledged_by: acknowledged.and_then(|record| record.by.clone()),
             services: incident.services,
+            region: incident.region.as_str().into(),
             groups: around.groups.clone(),
             cause: incident.cause,
             clocks: clocks.filter_map(|clock| Some((clock.name.clone(), clock.deadline?))).collect(),

@@ -16,6 +16,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::decode::CauseName;
 use super::http::Intake;
+use crate::model::delivery::Acknowledgement;
 use crate::model::incident::{Action, Improvement, Incident, Review, Stage, Status};
 use crate::model::level::Level;
 use crate::problem::{self, Problem};
@@ -164,6 +165,24 @@ pub async fn act(
     let event = event(&incident, action, &deed, &desk.intake.clock.now().to_string())?;
     desk.intake.say(&event.to_string(), &headers).await?;
     (desk.find)(&id).map(|(_, shown)| Json(shown)).ok_or_else(missing)
+}
+
+/// Writes down that somebody acknowledged an incident where it was shown to them.
+///
+/// # Errors
+/// When there is no such incident any more, or nothing can be taken now.
+pub async fn acknowledge(desk: &Desk, said: &Acknowledgement) -> Result<(), Problem> {
+    let missing = || Problem::new(StatusCode::NOT_FOUND, format!("there is no incident {:?}", said.incident));
+    let (incident, _) = (desk.find)(&said.incident.to_string()).ok_or_else(missing)?;
+    let action = Action::Reached(Stage::Acknowledged);
+    let by = if said.by.trim().is_empty() { "unknown".to_owned() } else { said.by.clone() };
+    let detail = Some(said.detail.clone());
+    let (reason, cause, level, notice) = (None, None, None, None);
+    let (score, root_cause, improvements) = (None, None, None);
+    let deed = Deed { by, detail, reason, cause, level, notice, score, root_cause, improvements };
+    let mut event = event(&incident, action, &deed, &desk.intake.clock.now().to_string())?;
+    event["id"] = json!(said.id);
+    desk.intake.say(&event.to_string(), &HeaderMap::new()).await
 }
 
 /// The event that says so.

@@ -329,6 +329,8 @@ pub struct IncidentFacts {
     pub acknowledged_by: Option<Box<str>>,
     /// How many services were out in it.
     pub services: u64,
+    /// The region that it concerns; empty when unknown.
+    pub region: Box<str>,
     /// The groups of whom it concerns, as the catalogue names them.
     pub groups: Vec<Box<str>>,
     /// What it came from, as far as that is known.

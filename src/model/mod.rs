@@ -5,6 +5,7 @@
 pub mod action;
 pub mod alert;
 pub mod calendar;
+pub mod delivery;
 pub mod effect;
 pub mod event;
 pub mod figures;

@@ -1,62 +1,47 @@
 //! Carries alerts to an Alertmanager, API v2, as its own clients do: resent while they fire, with an end ahead that
-//! lapses if we die; told over with their true end.
+//! lapses if we die; told over with their true end. What it holds is read back, so that one that lost its state has it
+//! again within seconds, and what silences or inhibits an alert is known here.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use serde::Serialize;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
 
-use super::outbox::{Message, Outbox};
-use super::text;
-use crate::clock::Clock;
-use crate::config::Language;
-use crate::model::alert::{About, AlertKey, Owner};
+use super::carrier::{Failure, Post, Told};
+use super::outbox::{Message, labels_hash};
+use super::peer::{Peer, PeerError};
+use super::text::Wording;
+use crate::clock::Stopwatch;
+use crate::config::Receiver;
+use crate::model::alert::AlertName;
+use crate::model::delivery::{Acknowledgement, Muted, Silence};
 use crate::model::time::{Instant, Span};
-use crate::telemetry::Telemetry;
 
 /// An alert's end lies this many resend intervals ahead, so that three lost ones do not end it. Prometheus does the
 /// same.
 const LEASE_RESENDS: i64 = 4;
 /// Alerts in one request: some 500 KB.
 const BATCH_MAX: usize = 500;
-/// How long one request may take.
-const REQUEST_SECONDS_MAX: u64 = 10;
-/// The pause after the first failure; it doubles up to the last.
-const PAUSE_FIRST: Duration = Duration::from_secs(1);
-const PAUSE_LAST: Duration = Duration::from_secs(30);
-
-/// What alerts say besides their facts.
-#[derive(Clone, Debug)]
-pub struct Wording {
-    /// The language of the text.
-    pub language: Language,
-    /// Where the runbooks are; `{alertname}` in it is filled in.
-    pub runbook_url: Option<String>,
-    /// Where this daemon is read, for links back.
-    pub base_url: String,
-}
+/// How often it is asked what it holds, and how many times as long as that took is waited at least: a storm's answer is
+/// large.
+const ASKED_EVERY: Span = Span::from_secs(5);
+const ASKED_SHARE: f64 = 20.0;
 
 /// One Alertmanager.
 #[derive(Debug)]
 pub struct Alertmanager {
-    /// Its place among the outbox's receivers.
-    pub place: usize,
-    /// Its base URL, which is its name as a receiver too.
-    pub url: String,
-    /// How it is reached.
-    pub client: reqwest::Client,
-    /// What is to be told.
-    pub outbox: Outbox,
-    /// What alerts say.
-    pub wording: Wording,
-    /// How often a firing alert is told again.
-    pub resend: Span,
-    /// Tells the time.
-    pub clock: Clock,
-    /// Counts.
-    pub telemetry: Telemetry,
+    place: usize,
+    peer: Peer,
+    resend: Span,
+    started: Instant,
+    /// A silence whose comment begins so acknowledges.
+    acknowledges: Option<String>,
+    watchdog_at: Option<Instant>,
+    ask_at: Instant,
+    /// Since when it runs, as it says.
+    runs_since: Option<String>,
+    /// It did not answer the last time, so that it may not be the same process any more.
+    in_doubt: bool,
 }
 
 /// An alert as the API takes it.
@@ -71,166 +56,263 @@ struct Posted {
     generator_url: String,
 }
 
+/// An alert as the API shows it.
+#[derive(Debug, Deserialize)]
+struct Held {
+    labels: BTreeMap<String, String>,
+    fingerprint: String,
+    status: HeldStatus,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HeldStatus {
+    #[serde(default)]
+    silenced_by: Vec<String>,
+    #[serde(default)]
+    inhibited_by: Vec<String>,
+}
+
+/// A silence as the API shows it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HeldSilence {
+    id: String,
+    #[serde(default)]
+    created_by: String,
+    #[serde(default)]
+    comment: String,
+    updated_at: Option<String>,
+    ends_at: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Running {
+    uptime: String,
+}
+
 impl Alertmanager {
+    pub(super) fn new(place: usize, receiver: &Receiver, post: &Post) -> Result<Self, String> {
+        let settings = post.outbox.settings();
+        Ok(Self {
+            place,
+            peer: Peer::new(&receiver.access)?,
+            resend: settings.resend_interval,
+            started: post.clock.now(),
+            acknowledges: settings.acknowledge_by_silence.clone(),
+            watchdog_at: None,
+            ask_at: Instant::MIN,
+            runs_since: None,
+            in_doubt: false,
+        })
+    }
+
     /// How long a receiver goes on believing what it was told last.
     #[must_use]
     pub const fn lease(resend: Span) -> Span {
         Span::from_micros(resend.as_micros().saturating_mul(LEASE_RESENDS))
     }
 
-    /// Tells until `stop` is cancelled, and then once more what is new.
-    pub async fn run(self, stop: CancellationToken) {
-        let started = self.clock.now();
-        let mut news = self.outbox.news();
-        let mut watchdog_at: Option<Instant> = None;
-        let mut pause = PAUSE_FIRST;
-        let mut writing: Option<JoinHandle<()>> = None;
-        loop {
-            let last_round = stop.is_cancelled();
-            // Marked before looking, so that what comes while looking is looked at again.
-            news.mark_unchanged();
-            let told = self.tell(started, &mut watchdog_at).await;
-            // No page waits until what was told before is written down.
-            if last_round && let Some(writing) = writing.take() {
-                let _ = writing.await;
-            }
-            if writing.as_ref().is_none_or(JoinHandle::is_finished) {
-                writing = Some(self.write_down());
-            }
-            if last_round {
-                if let Some(writing) = writing {
-                    let _ = writing.await;
-                }
-                return;
-            }
-            match told {
-                Ok(()) => {
-                    pause = PAUSE_FIRST;
-                    // Resends are spread over their interval by when each alert was told; a second is near enough.
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        _ = news.changed() => {}
-                        () = tokio::time::sleep(Duration::from_secs(1)) => {}
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(receiver = %self.url, %error, retry_in = ?pause, "alerts could not be delivered");
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = tokio::time::sleep(pause) => {}
-                    }
-                    pause = (pause * 2).min(PAUSE_LAST);
-                }
-            }
-        }
+    /// Tells everything that is due, and asks what it holds when it is time for that.
+    pub(super) async fn tell(&mut self, post: &Post) -> Told {
+        let told = self.tell_all(post).await;
+        self.in_doubt |= told.is_err();
+        told
     }
 
-    /// Tells everything that is due.
-    async fn tell(&self, started: Instant, watchdog_at: &mut Option<Instant>) -> Result<(), String> {
-        let now = self.clock.now();
-        if watchdog_at.is_none_or(|at| now.since(at) >= self.resend) {
-            self.post(&[self.watchdog(started, now)]).await?;
-            *watchdog_at = Some(now);
+    async fn tell_all(&mut self, post: &Post) -> Told {
+        let now = post.clock.now();
+        let watchdog_due = self.watchdog_at.map(|at| at.plus(self.resend)).filter(|&due| due > now);
+        if watchdog_due.is_none() {
+            let watchdog = self.watchdog(&post.wording, now);
+            self.post(&[watchdog]).await.map_err(|error| Failure { messages: 1, error: error.to_string() })?;
+            self.watchdog_at = Some(now);
         }
         loop {
             // Looked at anew each time: a page that comes meanwhile goes before a hundred thousand tickets.
-            let now = self.clock.now();
-            let messages = self.outbox.due(self.place, now, self.resend, BATCH_MAX);
-            if messages.is_empty() {
-                return Ok(());
+            let now = post.clock.now();
+            let due = post.outbox.due(self.place, now, BATCH_MAX, &Default::default());
+            if due.messages.is_empty() {
+                if now < self.ask_at {
+                    let others = [self.watchdog_at.map(|at| at.plus(self.resend)), Some(self.ask_at), due.next];
+                    return Ok(others.into_iter().flatten().min());
+                }
+                self.ask(post).await.map_err(|error| Failure { messages: 0, error: error.to_string() })?;
+                continue;
             }
-            let posted: Vec<Posted> = messages.iter().map(|message| self.posted(message, now)).collect();
-            self.post(&posted).await?;
-            self.outbox.accepted(self.place, &messages, self.clock.now());
+            let posted: Vec<Posted> =
+                due.messages.iter().map(|message| self.posted(message, &post.wording, now)).collect();
+            match self.post(&posted).await {
+                Ok(answer) => post.outbox.accepted(self.place, &due.messages, &answer, post.clock.now()),
+                Err(PeerError::Passing(error)) => return Err(Failure { messages: due.messages.len(), error }),
+                Err(PeerError::Refused(answer)) => self.one_by_one(&due.messages, posted, &answer, post).await?,
+            }
         }
     }
 
-    /// Writes down what was accepted, on a thread that may wait for the database.
-    fn write_down(&self) -> JoinHandle<()> {
-        let outbox = self.outbox.clone();
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = outbox.write_down() {
-                tracing::warn!(%error, "what a receiver accepted is not written down yet; it may be told twice");
+    /// It refused them together, and takes those that nothing is wrong with one by one.
+    async fn one_by_one(
+        &self,
+        messages: &[Message],
+        posted: Vec<Posted>,
+        answer: &str,
+        post: &Post,
+    ) -> Result<(), Failure> {
+        tracing::warn!(%answer, alerts = messages.len(), "alerts were refused together and are tried one by one");
+        for (message, posted) in messages.iter().zip(posted) {
+            match self.post(&[posted]).await {
+                Ok(answer) => {
+                    let message = std::slice::from_ref(message);
+                    post.outbox.accepted(self.place, message, &answer, post.clock.now());
+                }
+                Err(PeerError::Refused(answer)) => {
+                    tracing::error!(%answer, page = message.page, "an Alertmanager refused an alert for good");
+                    post.outbox.refused(self.place, message, &answer, post.clock.now());
+                }
+                Err(PeerError::Passing(error)) => return Err(Failure { messages: 1, error }),
             }
-        })
+        }
+        Ok(())
     }
 
-    async fn post(&self, alerts: &[Posted]) -> Result<(), String> {
-        let request = self.client.post(format!("{}/api/v2/alerts", self.url)).json(alerts);
-        let sent = request.timeout(Duration::from_secs(REQUEST_SECONDS_MAX)).send().await;
-        let outcome = match sent {
-            Ok(response) if response.status().is_success() => Ok(()),
-            Ok(response) => {
-                let status = response.status();
-                let text: String = response.text().await.unwrap_or_default().chars().take(300).collect();
-                Err(format!("{status}: {text}"))
-            }
-            Err(error) => Err(causes(&error)),
+    async fn post(&self, alerts: &[Posted]) -> Result<String, PeerError> {
+        let request = self.peer.request(Method::POST, "/api/v2/alerts").json(alerts);
+        self.peer.send(request).await.map(|response| response.status().to_string())
+    }
+
+    /// Asks what it holds, and has told again what it lost.
+    async fn ask(&mut self, post: &Post) -> Result<(), PeerError> {
+        let watch = Stopwatch::start();
+        let asked = post.clock.now();
+        let running: Running = self.get("/api/v2/status").await?;
+        let restarted = self.runs_since.as_ref().is_some_and(|known| *known != running.uptime);
+        self.runs_since = Some(running.uptime);
+        let held: Vec<Held> = self.get("/api/v2/alerts?filter=source%3D%22fournines%22").await?;
+        let silences = if held.iter().any(|alert| !alert.status.silenced_by.is_empty()) {
+            self.get("/api/v2/silences").await?
+        } else {
+            Vec::new()
         };
-        let name = if outcome.is_ok() { "accepted" } else { "failed" };
-        self.telemetry.alerts_sent.with_label_values(&[&*self.url, name]).inc_by(alerts.len() as u64);
-        outcome
+        let held = muted(&held, silences);
+        let lost = post.outbox.holds(self.place, asked, &held, restarted || self.in_doubt);
+        if lost > 0 {
+            tracing::warn!(receiver = %self.peer.url(), alerts = lost, restarted, "it lost alerts, and is told them again");
+        }
+        if let Some(prefix) = &self.acknowledges {
+            for acknowledgement in post.outbox.acknowledged_by_silence(self.place, prefix) {
+                // Tried again with the next look if there is no room.
+                let _ = post.acknowledgements.try_send(acknowledgement);
+            }
+        }
+        self.in_doubt = false;
+        let pause = Span::from_micros((watch.seconds() * ASKED_SHARE * 1e6) as i64);
+        self.ask_at = post.clock.now().plus(pause.max(ASKED_EVERY));
+        Ok(())
     }
 
-    fn posted(&self, message: &Message, now: Instant) -> Posted {
+    async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, PeerError> {
+        let response = self.peer.send(self.peer.request(Method::GET, path)).await?;
+        response.json().await.map_err(|error| PeerError::Passing(super::peer::causes(&error)))
+    }
+
+    fn posted(&self, message: &Message, wording: &Wording, now: Instant) -> Posted {
         let alert = &message.alert;
-        let wording = &self.wording;
-        let mut annotations = BTreeMap::from([
-            ("summary", text::summary(alert, wording.language)),
-            ("description", text::description(alert, message.ended, wording.language)),
-            ("started", alert.facts.started.to_string()),
-        ]);
-        let users = alert.facts.incident.as_ref().and_then(|facts| facts.users);
-        annotations.extend(users.map(|users| ("users", users.to_string())));
-        let runbook = wording.runbook_url.as_ref().map(|url| url.replace("{alertname}", alert.key.name.name()));
-        annotations.extend(runbook.map(|url| ("runbook_url", url)));
         Posted {
             labels: alert.key.labels().into_iter().collect(),
-            annotations,
+            annotations: wording.annotations(alert, message.ended),
             starts_at: alert.starts.to_string(),
             ends_at: message.ended.unwrap_or(now.plus(Self::lease(self.resend))).to_string(),
-            generator_url: generator(&wording.base_url, &alert.key),
+            generator_url: wording.generator_url(&alert.key),
         }
     }
 
     /// The alert that always fires: its absence means that this daemon or the path is dead.
-    fn watchdog(&self, started: Instant, now: Instant) -> Posted {
-        let summary = match self.wording.language {
-            Language::English => "fournines is alive and its alerts arrive",
-            Language::Chinese => "fournines 运行正常，告警可送达",
-        };
+    fn watchdog(&self, wording: &Wording, now: Instant) -> Posted {
         Posted {
             labels: BTreeMap::from([("alertname", "Watchdog".to_owned()), ("source", "fournines".to_owned())]),
-            annotations: BTreeMap::from([("summary", summary.to_owned())]),
-            starts_at: started.to_string(),
+            annotations: wording.of_watchdog(),
+            starts_at: self.started.to_string(),
             ends_at: now.plus(Self::lease(self.resend)).to_string(),
-            generator_url: format!("{}/api/v1/status", self.wording.base_url),
+            generator_url: format!("{}/api/v1/status", wording.base_url),
         }
     }
 }
 
-/// Where to read more of what an alert is about.
-fn generator(base: &str, key: &AlertKey) -> String {
-    match (&key.about, key.incident()) {
-        (_, Some(incident)) => format!("{base}/api/v1/incidents/{incident}"),
-        (About::Budget { of: Owner::Group(name), .. } | About::Burn { of: Owner::Group(name), .. }, None) => {
-            format!("{base}/api/v1/services?group={}", encoded(name))
+/// By the hash of an alert's labels: what mutes it.
+fn muted(held: &[Held], silences: Vec<HeldSilence>) -> BTreeMap<u64, Muted> {
+    let instant = |text: Option<String>| text.and_then(|text| text.parse().ok());
+    let silences: BTreeMap<String, Silence> = silences
+        .into_iter()
+        .map(|held| {
+            let (updated, until) = (instant(held.updated_at), instant(held.ends_at));
+            let silence =
+                Silence { id: held.id.clone(), by: held.created_by, comment: held.comment, updated, until };
+            (held.id, silence)
+        })
+        .collect();
+    let names: BTreeMap<&str, String> = held
+        .iter()
+        .map(|alert| {
+            let label = |name: &str| alert.labels.get(name).map(String::as_str);
+            let of = label("level").or(label("severity")).unwrap_or_default();
+            let name = format!("{} {of}", label("alertname").unwrap_or_default());
+            (alert.fingerprint.as_str(), name.trim_end().to_owned())
+        })
+        .collect();
+    let unknown = |id: &String| Silence {
+        id: id.clone(),
+        by: String::new(),
+        comment: String::new(),
+        updated: None,
+        until: None,
+    };
+    let muted = |alert: &Held| Muted {
+        silences: alert
+            .status
+            .silenced_by
+            .iter()
+            .map(|id| silences.get(id).cloned().unwrap_or_else(|| unknown(id)))
+            .collect(),
+        inhibited_by: alert
+            .status
+            .inhibited_by
+            .iter()
+            // One that is not ours is named by its fingerprint.
+            .map(|by| names.get(by.as_str()).cloned().unwrap_or_else(|| by.clone()))
+            .collect(),
+    };
+    held.iter()
+        .map(|alert| {
+            let labels: Vec<(&str, String)> =
+                alert.labels.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+            (labels_hash(&labels), muted(alert))
+        })
+        .collect()
+}
+
+impl super::outbox::Outbox {
+    /// The incidents that a silence of this Alertmanager acknowledges: one on the page of the interruption, whose comment
+    /// begins with `prefix`, made after the last acknowledgement.
+    fn acknowledged_by_silence(&self, place: usize, prefix: &str) -> Vec<Acknowledgement> {
+        let mut found = Vec::new();
+        for (alert, muted) in self.muted(place) {
+            let (Some(incident), Some(facts)) = (alert.key.incident(), &alert.facts.incident) else { continue };
+            if alert.key.name != AlertName::ServiceInterruption {
+                continue;
+            }
+            let later = |silence: &&Silence| {
+                let after = facts.acknowledged.is_none_or(|at| silence.updated.is_some_and(|made| made > at));
+                silence.comment.starts_with(prefix) && after
+            };
+            if let Some(silence) = muted.silences.iter().find(later) {
+                found.push(Acknowledgement {
+                    incident,
+                    id: format!("silence {} of {incident}", silence.id),
+                    by: silence.by.clone(),
+                    detail: silence.comment.clone(),
+                });
+            }
         }
-        (_, None) => format!("{base}/api/v1/services/{}", encoded(key.scope())),
+        found
     }
-}
-
-fn encoded(name: &str) -> percent_encoding::PercentEncode<'_> {
-    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC)
-}
-
-/// An error with what caused it: the outermost alone says little.
-fn causes(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    text
 }

@@ -2,47 +2,46 @@
 //!
 //! What fires follows from the journal and is there again after any crash. What a receiver was told is a small
 //! durable fact, written only after the receiver accepted it; losing one only means that it is told again.
+//!
+//! Each firing of an alert is an entry of its own. An Alertmanager holds one state by alert, so it is told of the newest
+//! only; a webhook is told of each, in order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction};
 use tokio::sync::watch;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::decision::{Closed, Entry, Over, Tell, Told, class, concerns};
+use crate::config::{Alerting, Receiver, ReceiverKind};
 use crate::journal::Outlet;
 use crate::model::alert::{Alert, AlertKey};
+use crate::model::delivery::{Muted, Standing, Suppressed, Why};
 use crate::model::effect::{Effect, EffectKind};
 use crate::model::time::{Instant, Span};
 use crate::telemetry::Telemetry;
+pub(super) use due::Message;
+use table::{Row, Rows, Status};
 
-/// How long the end of an alert is tried to be told. Long before, the receiver has let the alert lapse by itself,
-/// since nobody told it any more that it goes on.
-const RESOLVED_TRIED_FOR: Span = Span::from_hours(1);
+mod due;
+mod listing;
+mod recovery;
+mod table;
 
-const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS outbox (
-    alert BLOB PRIMARY KEY,   -- the alert, as the engine's snapshots write it
-    ended INTEGER,
-    since INTEGER NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS told (
-    receiver TEXT NOT NULL,
-    alert    INTEGER NOT NULL, -- hash of the alert's key
-    starts   INTEGER NOT NULL,
-    resolved INTEGER NOT NULL,
-    at       INTEGER NOT NULL,
-    PRIMARY KEY (receiver, alert)
-) STRICT, WITHOUT ROWID;
-";
+/// Firings that are held: ten times a large network's worst day, in some 200 MB. Beyond it those of the lowest
+/// priority that nobody was told of are shed, never one of the first level and never an end.
+const ENTRIES_MAX: usize = 200_000;
+/// Pages that nobody got, as many as are listed.
+const SUPPRESSED_MAX: usize = 1_000;
 
 /// Makes the tables, if they are not there yet.
 ///
 /// # Errors
 /// When the database fails.
 pub fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(SCHEMA)
+    table::prepare(connection)
 }
 
 /// The outbox. Clones are the same one.
@@ -53,161 +52,56 @@ pub struct Outbox {
 
 #[derive(Debug)]
 struct Shared {
-    entries: Mutex<Entries>,
+    state: Mutex<State>,
     /// Its own lock, taken without the other: the hall waits for the entries while it holds the database.
     connection: Mutex<Connection>,
-    /// What receivers accepted and is not written down yet.
-    unwritten: Mutex<Unwritten>,
+    /// What receivers said and is not written down yet.
+    unwritten: Mutex<Rows>,
     /// While the journal is read back nobody knows yet who was told what, so nothing may be forgotten.
     recovering: AtomicBool,
     /// Changes when there is something that receivers should hear of at once.
     news: watch::Sender<()>,
-    receivers: Vec<String>,
+    settings: Alerting,
+    /// Firings that are held at most.
+    most: usize,
     telemetry: Telemetry,
 }
 
-type Entries = BTreeMap<AlertKey, Entry>;
+/// A firing: the alert, and when the engine said that it fires.
+pub(super) type Firing = (AlertKey, Instant);
 
-/// By receiver and alert: since when it fires, whether it is over, and when that was accepted.
-type Unwritten = BTreeMap<(usize, i64), (Instant, bool, Instant)>;
-
-/// One alert on its way.
-#[derive(Clone, Debug)]
-struct Entry {
-    alert: Alert,
-    /// When it was over; absent while it fires.
-    ended: Option<Instant>,
-    /// When the engine last said that it fires, or is over: since when somebody should know.
-    since: Instant,
+#[derive(Debug, Default)]
+struct State {
+    entries: BTreeMap<Firing, Entry>,
+    /// By receiver: the pages of the last hour.
+    pages: Vec<VecDeque<Instant>>,
+    /// When the last one of a thing was over that somebody was told of.
+    ends: BTreeMap<String, Instant>,
+    suppressed: VecDeque<Suppressed>,
     /// By receiver.
-    told: Vec<Told>,
-}
-
-/// What one receiver was told of an alert.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Told {
-    /// It was sent while it fired, so its end must be told as well. Set before the first try.
-    tried: bool,
-    /// When it last accepted that the alert fires.
-    firing_at: Option<Instant>,
-    /// It accepted that the alert is over.
-    resolved: bool,
-}
-
-impl Told {
-    /// What is to be told of an alert that fires again.
-    const fn anew(&self) -> Self {
-        Self { tried: self.tried && !self.resolved, firing_at: None, resolved: false }
-    }
-}
-
-/// One thing to tell a receiver now.
-#[derive(Clone, Debug)]
-pub(super) struct Message {
-    pub(super) alert: Alert,
-    pub(super) ended: Option<Instant>,
-    since: Instant,
-    /// It was not told of this before.
-    news: bool,
+    standing: Vec<Standing>,
 }
 
 impl Outbox {
-    /// The outbox as it was at the last checkpoint, with what receivers were told since.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn load(connection: Connection, receivers: Vec<String>, telemetry: Telemetry) -> rusqlite::Result<Self> {
-        let mut entries = BTreeMap::new();
-        {
-            let mut select = connection.prepare("SELECT alert, ended, since FROM outbox")?;
-            let mut rows = select.query([])?;
-            while let Some(row) = rows.next()? {
-                // An alert of another version's layout comes back with the replay that its snapshot needs anyway.
-                let Ok(alert) = borsh::from_slice::<Alert>(row.get_ref(0)?.as_blob()?) else { continue };
-                let ended = row.get::<_, Option<i64>>(1)?.map(Instant::from_micros);
-                let since = Instant::from_micros(row.get(2)?);
-                let told = vec![Told::default(); receivers.len()];
-                entries.insert(alert.key.clone(), Entry { alert, ended, since, told });
-            }
-        }
-        let (entries, connection) = (Mutex::new(entries), Mutex::new(connection));
-        Ok(Self {
-            shared: Arc::new(Shared {
-                entries,
-                connection,
-                unwritten: Mutex::default(),
-                recovering: AtomicBool::new(true),
-                news: watch::Sender::new(()),
-                receivers,
-                telemetry,
-            }),
-        })
-    }
-
-    /// Ends the recovery at `now`: what fires is what the engine says, and receivers were told what is written
-    /// down. One that fires, or ended a short while ago, may have been told to a receiver whose answer was lost, so
-    /// its end is told in any case.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn recovered<'a>(
+    /// A firing that begins.
+    fn begun(
         &self,
-        now: Instant,
-        lapse: Span,
-        firing: impl Iterator<Item = &'a Alert>,
-    ) -> rusqlite::Result<()> {
-        let mut known: BTreeMap<(String, i64), (Instant, bool, Instant)> = BTreeMap::new();
-        {
-            let connection = self.connection();
-            let mut select = connection.prepare("SELECT receiver, alert, starts, resolved, at FROM told")?;
-            let mut rows = select.query([])?;
-            while let Some(row) = rows.next()? {
-                let starts = Instant::from_micros(row.get(2)?);
-                let at = Instant::from_micros(row.get(4)?);
-                known.insert((row.get(0)?, row.get(1)?), (starts, row.get(3)?, at));
-            }
-        }
-        let mut entries = self.entries();
-        self.agree(&mut entries, firing, now);
-        for (key, entry) in &mut *entries {
-            for (receiver, told) in self.shared.receivers.iter().zip(&mut entry.told) {
-                let (starts, resolved, at) = match known.get(&(receiver.clone(), hash(key))) {
-                    Some(&known) => known,
-                    None => (Instant::MIN, false, Instant::MIN),
-                };
-                let same = starts == entry.alert.starts;
-                *told = Told {
-                    // Told that it fires, and of no end: whichever time it fired, its end is owed.
-                    tried: same
-                        || starts > Instant::MIN && !resolved
-                        || entry.ended.is_none()
-                        || now.since(entry.since) < lapse,
-                    firing_at: (same && !resolved).then_some(at),
-                    resolved: same && resolved && entry.ended.is_some(),
-                };
-            }
-        }
-        self.shared.recovering.store(false, Ordering::Release);
-        self.tidy(&mut entries);
-        drop(entries);
-        self.shared.news.send_replace(());
-        Ok(())
+        entries: &BTreeMap<Firing, Entry>,
+        alert: &Alert,
+        since: Instant,
+        before: Option<Instant>,
+    ) -> Entry {
+        let earlier = newest(entries, &alert.key).filter(|entry| entry.alert.starts == alert.starts);
+        let again = earlier.map_or(0, |entry| entry.again + 1);
+        let told = vec![Told::default(); self.receivers().len()];
+        Entry { alert: alert.clone(), since, over: None, again, before, told }
     }
 
-    /// Makes what fires here what fires in the engine: a version that judges otherwise read the journal back.
-    fn agree<'a>(&self, entries: &mut Entries, firing: impl Iterator<Item = &'a Alert>, now: Instant) {
-        let firing: BTreeMap<&AlertKey, &Alert> = firing.map(|alert| (&alert.key, alert)).collect();
-        for (key, entry) in &mut *entries {
-            if entry.ended.is_none() && !firing.contains_key(key) {
-                entry.ended = Some(now.max(entry.alert.starts));
-                entry.since = now;
-            }
-        }
-        for (key, &alert) in &firing {
-            if entries.get(*key).is_none_or(|entry| entry.ended.is_some()) {
-                let told = vec![Told::default(); self.shared.receivers.len()];
-                entries.insert((*key).clone(), Entry { alert: alert.clone(), ended: None, since: now, told });
-            }
+    fn replace(&self, older: &mut Entry, newer: &mut Entry) {
+        let told = older.told.iter_mut().zip(&mut newer.told).zip(self.receivers());
+        for ((older, newer), _) in told.filter(|(_, receiver)| receiver.kind == ReceiverKind::Alertmanager) {
+            newer.tried |= older.tried && older.resolved_at.is_none();
+            older.closed = older.closed.or(Some(Closed::Superseded));
         }
     }
 
@@ -216,60 +110,107 @@ impl Outbox {
         self.shared.news.subscribe()
     }
 
-    /// What the receiver should be told at `now`: what is new, and what fires and was last told `resend` ago. At most so
-    /// many, those about incidents first.
-    pub(super) fn due(&self, receiver: usize, now: Instant, resend: Span, most: usize) -> Vec<Message> {
-        let mut due = Vec::new();
-        for entry in self.entries().values_mut() {
-            if due.len() == most {
-                break;
+    /// The receiver accepted `messages` at `now`. That is remembered, and written down by [`Self::write_down`].
+    pub(super) fn accepted(&self, place: usize, messages: &[Message], answer: &str, now: Instant) {
+        let receiver = &self.receivers()[place];
+        let mut rows = Rows::new();
+        let mut state = self.state();
+        for message in messages {
+            if message.tell == Tell::News {
+                let seconds = now.since(message.since).max(Span::ZERO).as_secs_f64();
+                self.shared.telemetry.event_to_alert_seconds.observe(seconds);
             }
-            let Some(told) = entry.told.get_mut(receiver) else { continue };
-            let (send, news) = match (entry.ended, told.firing_at) {
-                (Some(_), _) => (told.tried && !told.resolved, true),
-                (None, Some(at)) => (now.since(at) >= resend, false),
-                (None, None) => (true, true),
-            };
-            if entry.ended.is_some() && send && now.since(entry.since) > RESOLVED_TRIED_FOR {
-                told.resolved = true;
-                self.shared
-                    .telemetry
-                    .alerts_sent
-                    .with_label_values(&[&self.shared.receivers[receiver], "given_up"])
-                    .inc();
-            } else if send {
-                told.tried = true;
-                due.push(Message { alert: entry.alert.clone(), ended: entry.ended, since: entry.since, news });
+            let status = if message.tell == Tell::End { Status::Resolved } else { Status::Firing };
+            let answer = Some(Box::from(answer));
+            if let Some(entry) = state.entries.get_mut(&message.firing)
+                && let Some(told) = entry.told.get_mut(place)
+            {
+                match status {
+                    Status::Resolved => told.resolved_at = Some(now),
+                    _ => (told.firing_at, told.lost, told.missed) = (Some(now), false, 0),
+                }
+                told.answer.clone_from(&answer);
             }
+            rows.insert((receiver.name.clone(), message.page.clone()), Row { status, at: now, answer });
         }
-        due
+        self.stands(&mut state, place, None, now);
+        drop(state);
+        self.count(receiver, "accepted", messages.len());
+        self.unwritten().extend(rows);
     }
 
-    /// The receiver accepted `messages` at `now`. That is remembered, and written down by [`Self::write_down`].
-    pub(super) fn accepted(&self, receiver: usize, messages: &[Message], now: Instant) {
-        let mut entries = self.entries();
-        for message in messages {
-            if message.news && message.ended.is_none() {
-                self.shared.telemetry.event_to_alert_seconds.observe(now.since(message.since).as_secs_f64());
+    /// The receiver will never take this message, whatever is tried.
+    pub(super) fn refused(&self, place: usize, message: &Message, answer: &str, now: Instant) {
+        let receiver = &self.receivers()[place];
+        let mut state = self.state();
+        if let Some(entry) = state.entries.get_mut(&message.firing)
+            && let Some(told) = entry.told.get_mut(place)
+        {
+            told.closed = Some(Closed::Failed);
+            told.answer = Some(answer.into());
+        }
+        drop(state);
+        self.count(receiver, "refused", 1);
+        let row = Row { status: Status::Failed, at: now, answer: Some(answer.into()) };
+        self.unwritten().insert((receiver.name.clone(), message.page.clone()), row);
+    }
+
+    /// The receiver did not take so many messages; they are tried again.
+    pub(super) fn failed(&self, place: usize, messages: usize, error: &str, now: Instant) {
+        self.stands(&mut self.state(), place, Some(error), now);
+        self.count(&self.receivers()[place], "failed", messages);
+    }
+
+    /// The receiver answered, or did not.
+    fn stands(&self, state: &mut State, place: usize, error: Option<&str>, now: Instant) {
+        let standing = &mut state.standing[place];
+        let up = error.is_none();
+        if standing.is_up != Some(up) {
+            (standing.is_up, standing.since) = (Some(up), Some(now));
+        }
+        standing.error = error.map(str::to_owned);
+        let name = &*self.receivers()[place].name;
+        self.shared.telemetry.receiver_up.with_label_values(&[name]).set(i64::from(up));
+    }
+
+    fn count(&self, receiver: &Receiver, outcome: &str, alerts: usize) {
+        let counter = self.shared.telemetry.alerts_sent.with_label_values(&[&*receiver.name, outcome]);
+        counter.inc_by(alerts as u64);
+    }
+
+    /// What an Alertmanager held at `asked`, by the hash of its labels, with what mutes it. What it accepted before and
+    /// does not hold is told again: at once if it has `restarted`, else when it was missing twice, since another replica
+    /// may just have told it that it is over. Returns how many are.
+    pub(super) fn holds(
+        &self,
+        place: usize,
+        asked: Instant,
+        held: &BTreeMap<u64, Muted>,
+        restarted: bool,
+    ) -> usize {
+        let mut lost = 0;
+        let mut state = self.state();
+        for ((key, _), entry) in &mut state.entries {
+            let told = &mut entry.told[place];
+            let known = told.firing_at.is_some_and(|at| at < asked);
+            if entry.over.is_some() || !known {
+                continue;
             }
-            let Some(entry) = entries.get_mut(&message.alert.key) else { continue };
-            // It may have begun anew, or ended, while the message was under way.
-            if entry.alert.starts == message.alert.starts
-                && let Some(told) = entry.told.get_mut(receiver)
-            {
-                match message.ended {
-                    None => told.firing_at = Some(now),
-                    Some(_) => told.resolved = entry.ended.is_some(),
+            match held.get(&labels_hash(&key.labels())) {
+                Some(muted) => {
+                    told.missed = 0;
+                    told.muted = (*muted != Muted::default()).then(|| Box::new(muted.clone()));
+                }
+                None => {
+                    told.missed += 1;
+                    if restarted || told.missed > 1 {
+                        (told.firing_at, told.lost, told.missed) = (None, true, 0);
+                        lost += 1;
+                    }
                 }
             }
         }
-        self.tidy(&mut entries);
-        drop(entries);
-        let told = |message: &Message| {
-            let what = (message.alert.starts, message.ended.is_some(), now);
-            ((receiver, hash(&message.alert.key)), what)
-        };
-        self.unwritten().extend(messages.iter().map(told));
+        lost
     }
 
     /// Writes down what receivers accepted, so that it is not told again after a restart. It waits for the database,
@@ -283,7 +224,7 @@ impl Outbox {
         if rows.is_empty() {
             return Ok(());
         }
-        let written = self.write_rows(&mut connection, &rows);
+        let written = table::write_rows(&mut connection, &rows);
         if written.is_err() {
             let mut unwritten = self.unwritten();
             // What was accepted since is newer.
@@ -293,37 +234,51 @@ impl Outbox {
         written
     }
 
-    fn write_rows(&self, connection: &mut Connection, rows: &Unwritten) -> rusqlite::Result<()> {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let insert = "INSERT OR REPLACE INTO told VALUES (?1, ?2, ?3, ?4, ?5)";
-        for (&(receiver, alert), &(starts, resolved, at)) in rows {
-            transaction.prepare_cached(insert)?.execute(params![
-                self.shared.receivers[receiver],
-                alert,
-                starts.as_micros(),
-                resolved,
-                at.as_micros()
-            ])?;
-        }
-        transaction.commit()
-    }
-
-    /// Forgets what is over and needs no more telling.
-    fn tidy(&self, entries: &mut Entries) {
-        if self.shared.recovering.load(Ordering::Acquire) {
-            return;
-        }
-        entries
-            .retain(|_, entry| entry.ended.is_none() || entry.told.iter().any(|told| told.tried && !told.resolved));
-        let firing = entries.values().filter(|entry| entry.ended.is_none()).count();
+    fn count_firing(&self, entries: &BTreeMap<Firing, Entry>) {
+        let firing = entries.values().filter(|entry| entry.over.is_none()).count();
         self.shared.telemetry.alerts_firing.set(i64::try_from(firing).unwrap_or(i64::MAX));
     }
 
-    fn entries(&self) -> MutexGuard<'_, Entries> {
-        self.shared.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Makes room: sheds what matters least and nobody was told of, the newest first.
+    fn shed(&self, state: &mut State, now: Instant) {
+        let untold = |entry: &Entry| entry.over.is_none() && entry.told.iter().all(|told| !told.tried);
+        let open = state.entries.iter().filter(|(_, entry)| class(&entry.alert) > 0 && untold(entry));
+        let mut least: Vec<(u8, Instant, Firing)> =
+            open.map(|(firing, entry)| (class(&entry.alert), entry.since, firing.clone())).collect();
+        least.sort_unstable_by(|one, other| other.cmp(one));
+        for (.., firing) in least.into_iter().take(self.shared.most.div_ceil(10)) {
+            let Some(entry) = state.entries.remove(&firing) else { continue };
+            for receiver in self.receivers().iter().filter(|receiver| concerns(receiver, &entry.alert)) {
+                self.suppress(&mut state.suppressed, receiver, (&entry, Why::Shed), now);
+            }
+        }
+        tracing::error!(
+            most = self.shared.most,
+            "more alerts than the outbox holds: those that matter least are shed"
+        );
     }
 
-    fn unwritten(&self) -> MutexGuard<'_, Unwritten> {
+    /// The settings.
+    pub(super) fn settings(&self) -> &Alerting {
+        &self.shared.settings
+    }
+
+    /// The alerts that fire and that this receiver was seen to mute.
+    pub(super) fn muted(&self, place: usize) -> Vec<(Alert, Muted)> {
+        let state = self.state();
+        let open = state.entries.values().filter(|entry| entry.over.is_none());
+        open.filter_map(|entry| Some((entry.alert.clone(), entry.told[place].muted.as_deref()?.clone()))).collect()
+    }
+
+    fn receivers(&self) -> &[Receiver] {
+        &self.shared.settings.receivers
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, Rows> {
         self.shared.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -334,71 +289,109 @@ impl Outbox {
 
 impl Outlet for Outbox {
     fn take(&mut self, effects: &[Effect]) {
-        let mut entries = self.entries();
+        let mut state = self.state();
         let mut news = false;
         for effect in effects {
             match &effect.kind {
-                EffectKind::Fire(alert) => match entries.get_mut(&alert.key) {
-                    // It fires on; what changed of it is told with the next resend.
-                    Some(entry) if entry.ended.is_none() => entry.alert = alert.clone(),
-                    known => {
-                        // A receiver that was told of it before and not yet of its end must still be told that.
-                        let told = match known {
-                            Some(before) => before.told.iter().map(Told::anew).collect(),
-                            None => vec![Told::default(); self.shared.receivers.len()],
-                        };
-                        let entry = Entry { alert: alert.clone(), ended: None, since: effect.at, told };
-                        entries.insert(alert.key.clone(), entry);
-                        news = true;
-                    }
-                },
+                EffectKind::Fire(alert) => news |= self.fire(&mut state, alert, effect.at),
                 EffectKind::Resolve(alert, ended) => {
-                    if let Some(entry) = entries.get_mut(&alert.key) {
-                        entry.alert = alert.clone();
-                        entry.ended = Some(*ended);
-                        entry.since = effect.at;
-                        news = true;
-                    }
+                    news |= self.resolve(&mut state, alert, Over { ended: *ended, since: effect.at });
                 }
                 EffectKind::Record(_) => {}
             }
         }
         if news {
-            self.tidy(&mut entries);
-            drop(entries);
+            self.count_firing(&state.entries);
+            drop(state);
             self.shared.news.send_replace(());
         }
     }
 
     fn write(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-        let entries = self.entries();
-        transaction.execute("DELETE FROM outbox", [])?;
-        let mut insert = transaction.prepare_cached("INSERT INTO outbox VALUES (?1, ?2, ?3)")?;
-        for entry in entries.values() {
-            // Writing into memory cannot fail.
-            let alert = borsh::to_vec(&entry.alert).unwrap_or_default();
-            insert.execute(params![alert, entry.ended.map(Instant::as_micros), entry.since.as_micros()])?;
-        }
-        // What happened before this checkpoint is not replayed, so nobody asks for it again.
-        let kept: BTreeMap<i64, ()> = entries.keys().map(|key| (hash(key), ())).collect();
-        let mut gone = Vec::new();
-        let mut select = transaction.prepare_cached("SELECT DISTINCT alert FROM told")?;
-        let mut rows = select.query([])?;
-        while let Some(row) = rows.next()? {
-            gone.extend(Some(row.get::<_, i64>(0)?).filter(|alert| !kept.contains_key(alert)));
-        }
-        let mut delete = transaction.prepare_cached("DELETE FROM told WHERE alert = ?1")?;
-        for alert in gone {
-            delete.execute([alert])?;
-        }
-        Ok(())
+        let state = self.state();
+        let kept = state.entries.values().map(Entry::page).collect();
+        table::write_pages(transaction, state.entries.values(), &kept)
     }
 
     fn written(&mut self) {}
 }
 
-fn hash(key: &AlertKey) -> i64 {
-    xxh3_64(&borsh::to_vec(key).unwrap_or_default()).cast_signed()
+impl Outbox {
+    /// It fires, or fires on with other facts. Returns whether that is new to anybody.
+    fn fire(&self, state: &mut State, alert: &Alert, at: Instant) -> bool {
+        if let Some(entry) = newest_mut(&mut state.entries, &alert.key)
+            && entry.over.is_none()
+        {
+            // What changed of it is told with the next resend; only whom it waits for may change at once.
+            let waits =
+                |alert: &Alert| alert.facts.incident.as_ref().map(|facts| (facts.acknowledged, facts.maintenance));
+            let changed = waits(&entry.alert) != waits(alert);
+            entry.alert = alert.clone();
+            return changed;
+        }
+        if state.entries.len() >= self.shared.most {
+            self.shed(state, at);
+        }
+        let damped = self.shared.settings.damping.hold_down > Span::ZERO;
+        let before = damped.then(|| state.ends.get(&thing(&alert.key)).copied()).flatten();
+        let mut entry = self.begun(&state.entries, alert, at, before);
+        if let Some(older) = newest_mut(&mut state.entries, &alert.key) {
+            self.replace(older, &mut entry);
+        }
+        state.entries.insert((alert.key.clone(), at), entry);
+        true
+    }
+
+    fn resolve(&self, state: &mut State, alert: &Alert, over: Over) -> bool {
+        let State { entries, ends, .. } = state;
+        let Some(entry) = newest_mut(entries, &alert.key).filter(|entry| entry.over.is_none()) else {
+            return false;
+        };
+        entry.alert = alert.clone();
+        entry.over = Some(over);
+        let told = entry.told.iter().any(|told| told.tried) || self.shared.recovering.load(Ordering::Acquire);
+        let hold_down = self.shared.settings.damping.hold_down;
+        if told && hold_down > Span::ZERO {
+            ends.retain(|_, end| end.plus(hold_down) > over.since);
+            ends.insert(thing(&alert.key), over.ended);
+        }
+        if self.receivers().is_empty() {
+            let firing = (alert.key.clone(), entry.since);
+            entries.remove(&firing);
+        }
+        true
+    }
+}
+
+impl Entry {
+    /// Names the firing, the same after a restart and in another replica.
+    fn page(&self) -> String {
+        let key = xxh3_64(&borsh::to_vec(&self.alert.key).unwrap_or_default());
+        format!("{key:016x}-{}-{}", self.alert.starts.as_micros(), self.again)
+    }
+}
+
+fn newest<'e>(entries: &'e BTreeMap<Firing, Entry>, key: &AlertKey) -> Option<&'e Entry> {
+    entries.range((key.clone(), Instant::MIN)..=(key.clone(), Instant::MAX)).next_back().map(|(_, entry)| entry)
+}
+
+fn newest_mut<'e>(entries: &'e mut BTreeMap<Firing, Entry>, key: &AlertKey) -> Option<&'e mut Entry> {
+    entries.range_mut((key.clone(), Instant::MIN)..=(key.clone(), Instant::MAX)).next_back().map(|(_, entry)| entry)
+}
+
+/// What an alert is of, whichever incident: two of the same soon after one another are one page.
+fn thing(key: &AlertKey) -> String {
+    let labels = key.labels();
+    let own = labels.iter().filter(|(name, _)| *name != "incident");
+    own.map(|(name, value)| format!("{name}={value}\n")).collect()
+}
+
+/// The hash of an alert's labels, whoever holds it.
+pub(super) fn labels_hash<N: AsRef<str>>(labels: &[(N, String)]) -> u64 {
+    let mut lines: Vec<String> =
+        labels.iter().map(|(name, value)| format!("{}={value}\n", name.as_ref())).collect();
+    lines.sort_unstable();
+    xxh3_64(lines.concat().as_bytes())
 }
 
 #[cfg(test)]

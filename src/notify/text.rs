@@ -1,9 +1,63 @@
 //! What an alert says to people, in their language.
 
+use std::collections::BTreeMap;
+
 use crate::config::Language;
-use crate::model::alert::{About, Alert, AlertFacts, AlertName, IncidentFacts};
+use crate::model::alert::{About, Alert, AlertFacts, AlertKey, AlertName, IncidentFacts, Owner};
 use crate::model::level::Level;
 use crate::model::time::Instant;
+
+/// What alerts say besides their facts.
+#[derive(Clone, Debug)]
+pub struct Wording {
+    /// The language of the text.
+    pub language: Language,
+    /// Where the runbooks are; `{alertname}` in it is filled in.
+    pub runbook_url: Option<String>,
+    /// Where this daemon is read, for links back.
+    pub base_url: String,
+}
+
+impl Wording {
+    /// What is told beside the labels.
+    pub(super) fn annotations(&self, alert: &Alert, ended: Option<Instant>) -> BTreeMap<&'static str, String> {
+        let mut annotations = BTreeMap::from([
+            ("summary", summary(alert, self.language)),
+            ("description", description(alert, ended, self.language)),
+            ("started", alert.facts.started.to_string()),
+        ]);
+        let users = alert.facts.incident.as_ref().and_then(|facts| facts.users);
+        annotations.extend(users.map(|users| ("users", users.to_string())));
+        let runbook = self.runbook_url.as_ref().map(|url| url.replace("{alertname}", alert.key.name.name()));
+        annotations.extend(runbook.map(|url| ("runbook_url", url)));
+        annotations
+    }
+
+    /// What the alert says that always fires.
+    pub(super) fn of_watchdog(&self) -> BTreeMap<&'static str, String> {
+        let summary = match self.language {
+            Language::English => "fournines is alive and its alerts arrive",
+            Language::Chinese => "fournines 运行正常，告警可送达",
+        };
+        BTreeMap::from([("summary", summary.to_owned())])
+    }
+
+    /// Where to read more of what an alert is about.
+    pub(super) fn generator_url(&self, key: &AlertKey) -> String {
+        let base = &self.base_url;
+        match (&key.about, key.incident()) {
+            (_, Some(incident)) => format!("{base}/api/v1/incidents/{incident}"),
+            (About::Budget { of: Owner::Group(name), .. } | About::Burn { of: Owner::Group(name), .. }, None) => {
+                format!("{base}/api/v1/services?group={}", encoded(name))
+            }
+            (_, None) => format!("{base}/api/v1/services/{}", encoded(key.scope())),
+        }
+    }
+}
+
+fn encoded(name: &str) -> percent_encoding::PercentEncode<'_> {
+    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC)
+}
 
 /// The `summary` annotation: what happened, in a line. Of a drill that comes first: nobody must take it for the network.
 pub(super) fn summary(alert: &Alert, language: Language) -> String {

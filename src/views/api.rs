@@ -3,7 +3,7 @@
 pub mod figures;
 
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -14,11 +14,13 @@ use prometheus::{Encoder, TextEncoder};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::alerts;
 use super::incident::Incident as Shown;
 use super::json;
 use super::words::{self, Time};
 use crate::clock::Clock;
 use crate::engine::Engine;
+use crate::model::delivery::Deliveries;
 use crate::model::event::Cause;
 use crate::model::incident::{Incident, IncidentId, Status};
 use crate::model::level::Level;
@@ -47,6 +49,8 @@ pub struct Reading {
     pub storage: String,
     /// The file with the rows of incidents.
     pub file: PathBuf,
+    /// How far alerts have come, once that is read back.
+    pub deliveries: Arc<OnceLock<Arc<dyn Deliveries>>>,
 }
 
 impl Reading {
@@ -59,7 +63,13 @@ impl Reading {
     pub fn incident(&self, id: &str) -> Option<(Incident, Shown)> {
         let engine = self.engine();
         let found = id.parse().ok().and_then(|id| engine.incident(id))?;
-        Some((found.clone(), json::incident(&engine, found, self.at(&engine))))
+        let mut shown = json::incident(&engine, found, self.at(&engine));
+        let found = found.clone();
+        drop(engine);
+        if let Some(known) = self.deliveries.get() {
+            shown.pages = known.pages(Some(found.id), self.clock.now()).iter().map(alerts::shown).collect();
+        }
+        Some((found, shown))
     }
 
     pub(super) fn at(&self, engine: &Engine) -> Instant {
@@ -319,7 +329,7 @@ pub(super) fn bad(detail: String) -> Problem {
 }
 
 /// How many rows a page has.
-fn limit(asked: Option<usize>) -> Result<usize, Problem> {
+pub(super) fn limit(asked: Option<usize>) -> Result<usize, Problem> {
     match asked.unwrap_or(LIMIT) {
         limit @ 1..=LIMIT_MAX => Ok(limit),
         limit => Err(bad(format!("limit: {limit} is not from 1 to {LIMIT_MAX}"))),

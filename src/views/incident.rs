@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::alerts::AlertShown;
 use super::words::{Cause, Level, Stage, Standing, Status, Time};
 use crate::engine::Engine;
 use crate::model;
@@ -72,6 +73,9 @@ pub struct Incident {
     assessment: Option<Assessment>,
     /// The drill that it belongs to.
     drill: Option<String>,
+    /// Its alerts and who was told of them, of a single incident while anything of it is told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) pages: Vec<AlertShown>,
 }
 
 /// The level that an incident will rise to if nothing changes.
@@ -319,6 +323,7 @@ pub fn incident(engine: &Engine, incident: &model::incident::Incident, at: Insta
             satisfaction: recovery.satisfaction,
         }),
         drill: text(&incident.drill),
+        pages: Vec::new(),
     }
 }
 

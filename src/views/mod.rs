@@ -3,6 +3,7 @@
 //!
 //! Must not enter: a figure that the engine does not know.
 
+pub mod alerts;
 pub mod api;
 pub mod export;
 pub mod figures;

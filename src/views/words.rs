@@ -44,6 +44,9 @@ words! {
         Policy: [Promised::Then, Promised::Now].map(Promised::name);
     "The unit of a target's number: a ratio is at least so much, seconds are at most so long."
         Unit: ["ratio", "seconds", "count"];
+    "How far an alert has come on its way to a receiver." DeliveryStatus: model::delivery::Progress::NAMES;
+    "Why a receiver is not told of an alert, or not yet."
+        DeliveryReason: model::delivery::Why::ALL.map(model::delivery::Why::name);
     "An incident's level, by number or by name." WantedLevel: ["1", "2", "3", "first", "second", "third"];
 }
 
