@@ -9,9 +9,12 @@
 //!   once, and then tries until it is heard.
 //! - The same because it was over while the second one waited for the first to tell it: an Alertmanager looks at what
 //!   fires before it waits, and at its log after, which says by then that the page is over. It tells the end again too.
-//! - A page that never came because nobody could be told while it fired: it was brief, the daemon or every way to an
-//!   Alertmanager failed, and between its start and its end none accepted anything from the daemon. Nothing then tells
-//!   its end either.
+//! - A page that never came because nobody could be told while it fired: it was over at once; or it was brief, the daemon
+//!   or every way to an Alertmanager failed, and between its start and its end none accepted anything from the daemon.
+//!   Nothing then tells its end either.
+//! - A notification that came from both within so short a time that neither could have heard of the other: each looks
+//!   when it is its own time, and the waits for each other keep them apart only if they were told at the same time.
+//! - An end that the engine decided anew, earlier, when a late event came: an Alertmanager keeps the latest end it saw.
 //! - An end and the next page of the same labels that never came because one followed the other at once: an
 //!   Alertmanager looks at what fires every group interval, and sees one page that goes on.
 //! - A page that never came because every Alertmanager that had accepted it was killed before it could tell: it keeps no alerts.
@@ -110,11 +113,15 @@ const WAITING: Span = Span::from_secs(4);
 const JOINING: Span = Span::from_secs(5);
 /// It fires as long as there is a daemon.
 pub(crate) const WATCHDOG: &str = "Watchdog";
+/// How long it takes at least until an Alertmanager hears of what its peer told: gossip goes every 50 ms.
+const HEARING: Span = Span::from_millis(200);
 const JOINED: &str = "one page to an Alertmanager: it was over, and fired again at once";
 /// The longest pause between an Alertmanager's tries of one notification.
 const RETRY: Span = Span::from_secs(5);
 /// How long the daemon may take from a decision to a message: it may be at another one.
 const TURN: Span = Span::from_secs(1);
+/// What is over so soon is over before the daemon looks again.
+const AT_ONCE: Span = Span::from_millis(20);
 /// How long after a receiver failed the daemon may wait before it tries again.
 const BACKOFF: Span = Span::from_secs(8);
 /// A page that ended sooner than about this, and was told to nobody, need not be told as over.
@@ -172,6 +179,10 @@ impl Owed<'_> {
     }
 }
 
+fn is_decided(owed: &Owed<'_>, end: Option<Instant>) -> bool {
+    owed.ended.iter().any(|decision| decision.ended == end)
+}
+
 impl Records {
     fn owed(&self) -> BTreeMap<&Page, Owed<'_>> {
         let mut owed: BTreeMap<&Page, Owed<'_>> = BTreeMap::new();
@@ -203,6 +214,9 @@ impl Records {
     /// Whether nobody could be told from an instant until another: that was not long, the daemon or every way failed,
     /// and nobody heard anything. Each way is who is on it.
     fn was_unheard(&self, ways: &[&[Party]], (from, until): (Instant, Instant)) -> bool {
+        if until.since(from) < AT_ONCE {
+            return true;
+        }
         let failed = self.trouble(&[Party::Daemon], from.minus(TURN), until).is_some()
             || ways.iter().all(|way| self.trouble(way, from.minus(BACKOFF), until).is_some());
         let in_time = |at: Instant| at >= from.plus(TURN) && at <= until;
@@ -248,7 +262,14 @@ impl Records {
     pub(crate) fn pair(&self) -> Verdict {
         let mut verdict = Verdict::default();
         let (owed, told, posted) = (self.owed(), self.told(&[Party::Pager]), self.told(&[Party::A, Party::B]));
-        verdict.undecided(&owed, &told);
+        verdict.undecided(&owed, &told, |page, end| {
+            // What is joined begins as the one and ends as the other.
+            let same = |other: &Decision| other.page.labels == page.labels && other.ended.is_some();
+            let mut others = self.decisions.iter().filter(|other| same(other) && other.ended == end);
+            others.any(|other| {
+                other.page.starts > page.starts && self.is_joined(&other.page, other.page.starts, false)
+            })
+        });
         for (page, owed) in &owed {
             let none = Vec::new();
             let told: Vec<&Telling> =
@@ -274,8 +295,12 @@ impl Records {
             let Some((at, end)) = owed.over() else { continue };
             if !fired.is_empty() && told.last().is_none_or(|last| last.ended != Some(end)) {
                 let line = format!("the end at {end} of the page {page}");
+                let revised =
+                    told.last().is_some_and(|last| last.ended > Some(end) && is_decided(owed, last.ended));
                 if self.is_joined(page, at, true) {
                     verdict.excuse(JOINED, line);
+                } else if revised {
+                    verdict.excuse("the end was decided anew, earlier, and the later one was told", line);
                 } else {
                     verdict.miss(page, line);
                 }
@@ -364,9 +389,12 @@ impl Records {
         {
             return Some("twice: it was over while the second Alertmanager waited for the first to tell it");
         }
-        let again = |telling: &&Telling| telling.ended.is_none() && telling.from == second.from;
+        let again = |telling: &&Telling| telling.ended.is_none();
         if first.ended.is_some() && told.iter().filter(between).any(again) {
             return Some("the end twice: the page had come again, as accounted for above");
+        }
+        if first.from != second.from && second.arrived.since(first.answered) < HEARING {
+            return Some("twice: both told it at the same moment");
         }
         let refused = self.troubles.iter().any(|trouble| {
             trouble.whom == Party::Pager
@@ -399,7 +427,7 @@ impl Records {
         let (mut owed, told) = (self.owed(), self.told(&[Party::Desk]));
         // The watchdog is told to Alertmanagers only.
         owed.retain(|page, _| page.labels["alertname"] != WATCHDOG);
-        verdict.undecided(&owed, &told);
+        verdict.undecided(&owed, &told, |_, _| false);
         verdict.ids(&told);
         for (page, owed) in &owed {
             let none = Vec::new();
@@ -455,15 +483,22 @@ impl Verdict {
     }
 
     /// What was told and never decided.
-    fn undecided(&mut self, owed: &BTreeMap<&Page, Owed<'_>>, told: &BTreeMap<&Page, Vec<&Telling>>) {
+    fn undecided(
+        &mut self,
+        owed: &BTreeMap<&Page, Owed<'_>>,
+        told: &BTreeMap<&Page, Vec<&Telling>>,
+        is_joined: impl Fn(&Page, Option<Instant>) -> bool,
+    ) {
         for (page, told) in told {
             let owed = owed.get(page);
             for telling in told {
                 let decided = owed.is_some_and(|owed| match telling.ended {
                     None => !owed.fired.is_empty(),
-                    end => owed.ended.iter().any(|decision| decision.ended == end),
+                    end => is_decided(owed, end),
                 });
-                if !decided {
+                if !decided && telling.ended.is_some() && is_joined(page, telling.ended) {
+                    self.excuse(JOINED, page.to_string());
+                } else if !decided {
                     let what = telling.ended.map_or("fires".to_owned(), |end| format!("was over at {end}"));
                     let Telling { from, to, arrived, .. } = telling;
                     self.fail(page, format!("{from:?} told {to:?} at {arrived} that {page} {what}"));

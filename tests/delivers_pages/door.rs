@@ -8,11 +8,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fournines::clock::Clock;
+use fournines::clock::{Clock, Stopwatch};
 use fournines::model::time::Instant;
 
 /// How long one exchange of ours may take: a paused process must not keep a thread for ever.
 const EXCHANGE_SECONDS_MAX: u64 = 10;
+
+/// How long a canary waits for somebody to come.
+const VISIT_SECONDS_MAX: f64 = 30.0;
 
 /// How a door treats who comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +120,9 @@ impl Door {
     pub(crate) fn treat_one(&self, manner: Manner) {
         let before = self.shared.caught.load(Ordering::Relaxed);
         self.treat(manner);
+        let begun = Stopwatch::start();
         while self.shared.caught.load(Ordering::Relaxed) == before {
+            assert!(begun.seconds() < VISIT_SECONDS_MAX, "nobody came");
             std::thread::sleep(Duration::from_millis(1));
         }
         self.treat(Manner::Well);

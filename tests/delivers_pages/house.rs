@@ -22,8 +22,6 @@ const POST_SECONDS_MAX: f64 = 60.0;
 /// Lines of each log that are shown when something is wrong.
 const LOG_LINES_SHOWN: usize = 200;
 
-/// Whether the daemon has webhooks of its own.
-pub(crate) const DESK: bool = false;
 /// What the desk's messages are signed with.
 const SECRET: &str = "the desk's key";
 
@@ -202,14 +200,13 @@ fn daemon(folder: &Path, alertmanagers: [u16; 2], desk: u16) -> Peer {
     let receivers = alertmanagers
         .map(|port| format!("[[alerting.alertmanagers]]\nurl = \"http://127.0.0.1:{port}\"\n"))
         .concat();
-    let mut settings = format!("{ALERTING}\n[alerting]\nresend_interval = \"4s\"\n{receivers}");
-    if DESK {
-        let secret = folder.join("secret");
-        std::fs::write(&secret, SECRET).unwrap();
-        let (url, secret) = (format!("http://127.0.0.1:{desk}/"), secret.display());
-        settings +=
-            &format!("[[alerting.webhooks]]\nname = \"desk\"\nurl = \"{url}\"\nsecret_file = \"{secret}\"\n");
-    }
+    let secret = folder.join("secret");
+    std::fs::write(&secret, SECRET).unwrap();
+    let webhook = format!(
+        "[[alerting.webhooks]]\nname = \"desk\"\nurl = \"http://127.0.0.1:{desk}/\"\nsecret_file = \"{}\"\n",
+        secret.display()
+    );
+    let settings = format!("{ALERTING}\n[alerting]\nresend_interval = \"4s\"\n{receivers}{webhook}");
     std::fs::write(&file, settings).unwrap();
     let make = move || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fournines"));

@@ -194,6 +194,13 @@ fn what_nobody_could_be_told_is_excused_and_what_somebody_could_is_not() {
         records.tellings.push(Telling { page: page("y"), ..told(Party::A, Party::Pager, None, 3_010) });
     };
     assert_eq!(pair(heard), (1, 0, 0));
+    let over_at = |millis: i64| {
+        pair(|records| {
+            untold(records);
+            records.decisions[1] = decided("x", Some(millis), millis);
+        })
+    };
+    assert_eq!((over_at(1), over_at(200)), ((0, 0, 1), (1, 0, 0)));
     // It was long, or it fires on.
     let long = |records: &mut Records| {
         records.tellings.clear();
@@ -221,6 +228,42 @@ fn what_fires_again_at_once_is_one_page_to_an_alertmanager() {
     };
     assert_eq!(again(600), (0, 0, 2));
     assert_eq!(again(9_000), (2, 0, 0));
+}
+
+#[test]
+fn what_is_joined_begins_as_the_one_and_ends_as_the_other() {
+    let joined = |gap: i64| {
+        pair(|records| {
+            let next = Page { starts: at(30_000 + gap), ..page("x") };
+            let until = at(40_000 + gap);
+            let fires = Decision { page: next.clone(), ended: None, at: next.starts };
+            records.decisions.extend([fires, Decision { page: next, ended: Some(until), at: until }]);
+            records.tellings[5].ended = Some(until);
+        })
+    };
+    // The first has no end of its own then, and the second no page.
+    assert_eq!(joined(600), (0, 0, 3));
+    assert_eq!(joined(9_000), (2, 1, 0));
+}
+
+#[test]
+fn an_end_that_is_decided_anew_may_be_told_as_it_was_decided_first() {
+    let again = |ended: i64| {
+        pair(|records| {
+            records.decisions.extend([decided("x", None, 30_300), decided("x", Some(ended), 30_900)]);
+        })
+    };
+    assert_eq!(again(29_000), (0, 0, 1));
+    assert_eq!(again(30_800), (1, 0, 0));
+}
+
+#[test]
+fn what_both_told_at_the_same_moment_is_excused() {
+    let both = |after: i64| {
+        pair(|records| records.tellings.push(told(Party::B, Party::Pager, Some(30_000), 31_000 + after)))
+    };
+    assert_eq!(both(20), (0, 0, 1));
+    assert_eq!(both(400), (0, 1, 0));
 }
 
 #[test]
