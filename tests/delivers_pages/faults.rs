@@ -8,9 +8,9 @@ use std::time::Duration;
 use fastrand::Rng;
 use fournines::clock::Clock;
 
-use super::checker::{Party, Trouble};
 use super::door::Manner;
 use super::house::House;
+use super::records::{Party, Trouble};
 
 /// How long what was killed stays down, what is paused stays so and a door misbehaves, in milliseconds.
 const LASTS_MILLIS: std::ops::Range<u64> = 100..2_000;

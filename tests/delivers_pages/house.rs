@@ -11,10 +11,10 @@ use fournines::model::time::Instant;
 use ring::hmac;
 use serde_json::Value;
 
-use super::checker::{Decision, Page, Party, Records, Telling, Trouble, WATCHDOG};
 use super::common::free_port;
 use super::door::{Door, Request, Visit, exchange};
 use super::peer::Peer;
+use super::records::{Decision, Page, Party, Records, Telling, Trouble, WATCHDOG};
 use super::stream::Said;
 
 /// How long an event is tried to be posted.

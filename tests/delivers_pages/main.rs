@@ -7,7 +7,9 @@
 //! CRASHES=1000 SEED=7 cargo test --test delivers_pages crashes -- --nocapture    the long one
 //! ```
 //!
-//! The choices follow from the seed, the moments hang on the machine. What is excused, and why, is in `checker`.
+//! The choices follow from the seed, the moments hang on the machine. What is excused, and why, is in `checker`: limits
+//! of a pair of Alertmanagers, of which one fails at a time. The wait for the peer is a sixth of the group interval here,
+//! a twentieth by Alertmanager's defaults: the races that hang on it are more frequent than they are out there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(
     clippy::print_stderr,
@@ -21,15 +23,17 @@ mod door;
 mod faults;
 mod house;
 mod peer;
+mod records;
 mod stream;
 
 use std::time::Duration;
 
-use checker::{Records, Verdict};
+use checker::Verdict;
 use door::Manner;
 use fournines::clock::{Clock, Stopwatch};
 use fournines::model::time::Span;
 use house::House;
+use records::Records;
 
 /// Faults of a batch.
 const CRASHES: usize = 30;
