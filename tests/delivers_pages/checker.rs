@@ -12,6 +12,7 @@
 //! - A page that never came because nobody could be told while it fired: it was over at once; or it was brief, the daemon
 //!   or every way to an Alertmanager failed, and between its start and its end none accepted anything from the daemon.
 //!   Nothing then tells its end either.
+//! - The same because the second one could not be told that it was over, as the first was: the way to it failed.
 //! - A notification that came from both within so short a time that neither could have heard of the other: each looks
 //!   when it is its own time, and the waits for each other keep them apart only if they were told at the same time.
 //! - An end that the engine decided anew, earlier, when a late event came: an Alertmanager keeps the latest end it saw.
@@ -286,6 +287,20 @@ impl Records {
             && told.iter().filter(between).any(by_other)
         {
             return Some("twice: it was over while the second Alertmanager waited for the first to tell it");
+        }
+        let door = if second.from == Party::A { Party::DoorA } else { Party::DoorB };
+        let untold = |end: &&Decision| {
+            let knew =
+                |t: &Telling| t.to == second.from && t.taken && t.page == second.page && t.ended == end.ended;
+            end.at <= second.arrived
+                && !self.tellings.iter().any(|t| knew(t) && t.answered <= second.arrived)
+                && self.trouble(&[door, second.from, Party::Daemon], end.at, second.arrived).is_some()
+        };
+        if first.ended.is_none()
+            && owed.ended.iter().any(|end| untold(&end))
+            && told.iter().filter(between).any(|telling| by_other(telling))
+        {
+            return Some("twice: the second Alertmanager could not be told that it was over, as the first was");
         }
         let again = |telling: &&Telling| telling.ended.is_none();
         if first.ended.is_some() && told.iter().filter(between).any(again) {

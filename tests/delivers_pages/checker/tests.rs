@@ -258,6 +258,20 @@ fn an_end_that_is_decided_anew_may_be_told_as_it_was_decided_first() {
 }
 
 #[test]
+fn a_page_from_one_that_could_not_be_told_of_the_end_is_excused() {
+    let late = |whom| {
+        pair(|records| {
+            records.tellings[4] = told(Party::Daemon, Party::B, Some(30_000), 39_900);
+            records.tellings.push(told(Party::B, Party::Pager, None, 38_000));
+            records.tellings.push(told(Party::B, Party::Pager, Some(30_000), 41_000));
+            records.troubles.push(trouble(whom, "closed", 30_500, 32_000));
+        })
+    };
+    assert_eq!(late(Party::DoorB), (0, 0, 2));
+    assert_eq!(late(Party::DoorA), (0, 1, 1));
+}
+
+#[test]
 fn what_both_told_at_the_same_moment_is_excused() {
     let both = |after: i64| {
         pair(|records| records.tellings.push(told(Party::B, Party::Pager, Some(30_000), 31_000 + after)))
