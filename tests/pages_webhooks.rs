@@ -287,3 +287,36 @@ match.alertname = "ServiceInterruption"
     });
     daemon.stop();
 }
+
+#[test]
+fn nobody_is_called_while_it_is_worked_on_and_what_is_still_down_when_that_ends_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::open();
+    let settings = format!(
+        r#"
+correlation.reopen = "1s"
+targets.watch_services = false
+[[alerting.webhooks]]
+name = "next"
+url = "http://127.0.0.1:{}/next"
+unacknowledged_for = "2s"
+"#,
+        gateway.port
+    );
+    let daemon = fournines(folder.path(), free_port(), &settings);
+    let now = Clock::system().now();
+    post(&daemon, &said("outage.started", "a", now, ""));
+    let (from, until_then) = (now.plus(Span::from_secs(1)), now.plus(Span::from_secs(7)));
+    let plan = format!(r#","maintenance":"m","from":"{from}","until":"{until_then}","reason":"new card""#);
+    post(&daemon, &said("maintenance.planned", "a", now, &plan));
+    let waits = until("the page waits for the end of the maintenance", || {
+        let pages = get(&format!("{}/api/v1/alerts?receiver=next", daemon.url));
+        let delivery = pages["alerts"].as_array()?.first()?["deliveries"][0].clone();
+        (delivery["reason"] == "maintenance").then_some(delivery)
+    });
+    assert_eq!(waits["at"], until_then.to_string());
+    let first = until("it is told then", || gateway.of("next").into_iter().next());
+    let told: Instant = first.json()["timestamp"].as_str().unwrap().parse().unwrap();
+    assert!(told >= until_then, "{told} is before {until_then}");
+    daemon.stop();
+}

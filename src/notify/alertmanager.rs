@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use super::carrier::{Failure, Post, Told};
 use super::outbox::{Message, labels_hash};
@@ -37,6 +38,7 @@ pub struct Alertmanager {
     acknowledges: Option<String>,
     watchdog_at: Option<Instant>,
     ask_at: Instant,
+    asking: Option<oneshot::Receiver<Answer>>,
     /// Since when it runs, as it says.
     runs_since: Option<String>,
     /// It did not answer the last time, so that it may not be the same process any more.
@@ -96,14 +98,42 @@ struct RunningConfig {
     original: String,
 }
 
+/// What it holds, and since when it runs.
+#[derive(Debug)]
+struct Holds {
+    uptime: String,
+    alerts: Vec<Held>,
+    silences: Vec<HeldSilence>,
+}
+
+/// What it said of that.
+#[derive(Debug)]
+struct Answer {
+    asked: Instant,
+    took: Span,
+    holds: Result<Holds, PeerError>,
+}
+
+async fn fetch(peer: &Peer) -> Result<Holds, PeerError> {
+    let running: Running = get(peer, "/api/v2/status").await?;
+    let alerts: Vec<Held> = get(peer, "/api/v2/alerts?filter=source%3D%22fournines%22").await?;
+    let are_silenced = alerts.iter().any(|alert| !alert.status.silenced_by.is_empty());
+    let silences = if are_silenced { get(peer, "/api/v2/silences").await? } else { Vec::new() };
+    Ok(Holds { uptime: running.uptime, alerts, silences })
+}
+
+async fn get<T: serde::de::DeserializeOwned>(peer: &Peer, path: &str) -> Result<T, PeerError> {
+    let response = peer.send(peer.request(Method::GET, path)).await?;
+    response.json().await.map_err(|error| PeerError::Passing(super::peer::causes(&error)))
+}
+
 /// The `resolve_timeout` under which an Alertmanager runs.
 ///
 /// # Errors
 /// When it cannot be asked, or does not say.
 pub async fn resolve_timeout(receiver: &Receiver) -> Result<Span, String> {
     let peer = Peer::new(&receiver.access)?;
-    let asked = peer.send(peer.request(Method::GET, "/api/v2/status")).await.map_err(|error| error.to_string())?;
-    let running: Running = asked.json().await.map_err(|error| super::peer::causes(&error))?;
+    let running: Running = get(&peer, "/api/v2/status").await.map_err(|error| error.to_string())?;
     let said = running.config.original.lines().find_map(|line| line.trim().strip_prefix("resolve_timeout:"));
     let said = said.ok_or("it does not say its resolve_timeout")?.trim();
     duration(said).ok_or_else(|| format!("its resolve_timeout of {said:?} is not understood"))
@@ -143,6 +173,7 @@ impl Alertmanager {
             acknowledges: settings.acknowledge_by_silence.clone(),
             watchdog_at: None,
             ask_at: Instant::MIN,
+            asking: None,
             runs_since: None,
             in_doubt: false,
         })
@@ -174,23 +205,21 @@ impl Alertmanager {
             let now = post.clock.now();
             let due = post.outbox.due(self.place, now, BATCH_MAX, &Default::default());
             if due.messages.is_empty() {
-                if now < self.ask_at {
-                    let others = [self.watchdog_at.map(|at| at.plus(self.resend)), Some(self.ask_at), due.next];
-                    return Ok(others.into_iter().flatten().min());
-                }
-                let asked = self.ask(post).await;
-                let took = post.clock.now().since(now);
-                let pause = Span::from_micros(took.as_micros().saturating_mul(ASKED_SHARE));
-                self.ask_at = post.clock.now().plus(pause.max(ASKED_EVERY));
-                if let Err(error) = asked {
-                    self.in_doubt = true;
-                    // One that holds so much that it is slow to say so still takes what it is told.
-                    if took < ASKED_EVERY {
-                        return Err(Failure { messages: 0, error: error.to_string() });
+                match self.asking.as_mut().map(oneshot::Receiver::try_recv) {
+                    Some(Ok(answer)) => {
+                        self.asking = None;
+                        self.heard(answer, post);
+                        continue;
                     }
-                    tracing::warn!(receiver = %self.peer.url(), %error, "it is slow to say what it holds");
+                    Some(Err(oneshot::error::TryRecvError::Closed)) => self.asking = None,
+                    Some(Err(oneshot::error::TryRecvError::Empty)) | None => {}
                 }
-                continue;
+                if self.asking.is_none() && now >= self.ask_at {
+                    self.ask(post, now);
+                }
+                let ask_at = self.asking.is_none().then_some(self.ask_at);
+                let others = [self.watchdog_at.map(|at| at.plus(self.resend)), ask_at, due.next];
+                return Ok(others.into_iter().flatten().min());
             }
             let posted: Vec<Posted> =
                 due.messages.iter().map(|message| self.posted(message, &post.wording, now)).collect();
@@ -232,20 +261,38 @@ impl Alertmanager {
         self.peer.send(request).await.map(|response| response.status().to_string())
     }
 
-    /// Asks what it holds, and has told again what it lost.
-    async fn ask(&mut self, post: &Post) -> Result<(), PeerError> {
-        let asked = post.clock.now();
-        let running: Running = self.get("/api/v2/status").await?;
-        let restarted = self.runs_since.as_ref().is_some_and(|known| *known != running.uptime);
-        self.runs_since = Some(running.uptime);
-        let held: Vec<Held> = self.get("/api/v2/alerts?filter=source%3D%22fournines%22").await?;
-        let silences = if held.iter().any(|alert| !alert.status.silenced_by.is_empty()) {
-            self.get("/api/v2/silences").await?
-        } else {
-            Vec::new()
+    /// Asks what it holds, beside the telling: no page waits for the answer.
+    fn ask(&mut self, post: &Post, asked: Instant) {
+        let (answer, asking) = oneshot::channel();
+        let (peer, clock, outbox) = (self.peer.clone(), post.clock.clone(), post.outbox.clone());
+        tokio::spawn(async move {
+            let holds = fetch(&peer).await;
+            // Whoever no longer waits does not miss it.
+            let _ = answer.send(Answer { asked, took: clock.now().since(asked), holds });
+            outbox.wake();
+        });
+        self.asking = Some(asking);
+    }
+
+    /// Has told again what it lost, and acknowledges what it was silenced for.
+    fn heard(&mut self, answer: Answer, post: &Post) {
+        let pause = Span::from_micros(answer.took.as_micros().saturating_mul(ASKED_SHARE));
+        self.ask_at = post.clock.now().plus(pause.max(ASKED_EVERY));
+        let holds = match answer.holds {
+            Ok(holds) => holds,
+            // That holds up no page: whether it takes what it is told is seen when it is told.
+            Err(error) => {
+                if !self.in_doubt {
+                    tracing::warn!(receiver = %self.peer.url(), %error, "it does not say what it holds");
+                }
+                self.in_doubt = true;
+                return;
+            }
         };
-        let held = muted(&held, silences);
-        let lost = post.outbox.holds(self.place, asked, &held, restarted || self.in_doubt);
+        let restarted = self.runs_since.as_ref().is_some_and(|known| *known != holds.uptime);
+        self.runs_since = Some(holds.uptime);
+        let held = muted(&holds.alerts, holds.silences);
+        let lost = post.outbox.holds(self.place, answer.asked, &held, restarted || self.in_doubt);
         if lost > 0 {
             tracing::warn!(receiver = %self.peer.url(), alerts = lost, restarted, "it lost alerts, and is told them again");
         }
@@ -256,12 +303,6 @@ impl Alertmanager {
             }
         }
         self.in_doubt = false;
-        Ok(())
-    }
-
-    async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, PeerError> {
-        let response = self.peer.send(self.peer.request(Method::GET, path)).await?;
-        response.json().await.map_err(|error| PeerError::Passing(super::peer::causes(&error)))
     }
 
     fn posted(&self, message: &Message, wording: &Wording, now: Instant) -> Posted {

@@ -262,6 +262,11 @@ impl Outbox {
         );
     }
 
+    /// Has every receiver looked at.
+    pub(super) fn wake(&self) {
+        self.shared.news.send_replace(());
+    }
+
     /// The settings.
     pub(super) fn settings(&self) -> &Alerting {
         &self.shared.settings
