@@ -21,7 +21,7 @@ use crate::model::time::Instant;
 /// receivers behind one broken link do not come back in step.
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_LAST: Duration = Duration::from_secs(10);
-/// News is tried in spite of a pause, but not sooner than this after the last failure.
+/// News is tried in spite of a pause, but not sooner than this after the last failure; and what could not be written down.
 const PAUSE_LEAST: Duration = Duration::from_millis(500);
 /// The longest sleep, so that a step of the machine's clock is noticed.
 const SLEEP_MAX: Duration = Duration::from_secs(10);
@@ -87,7 +87,7 @@ impl Carrier {
             if last_round && let Some(writing) = writing.take() {
                 let _ = writing.await;
             }
-            if writing.as_ref().is_none_or(JoinHandle::is_finished) {
+            if writing.as_ref().is_none_or(JoinHandle::is_finished) && self.post.outbox.is_unwritten() {
                 writing = Some(self.write_down());
             }
             if last_round {
@@ -134,9 +134,11 @@ impl Carrier {
     /// Writes down what was accepted, on a thread that may wait for the database.
     fn write_down(&self) -> JoinHandle<()> {
         let outbox = self.post.outbox.clone();
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = outbox.write_down() {
+        tokio::spawn(async move {
+            let written = tokio::task::spawn_blocking(move || outbox.write_down()).await;
+            if let Ok(Err(error)) = written {
                 tracing::warn!(%error, "what a receiver accepted is not written down yet; it may be told twice");
+                tokio::time::sleep(PAUSE_LEAST).await;
             }
         })
     }

@@ -140,6 +140,7 @@ pub(super) fn stand(
         None if page_at > now => Stand::Waits(why.unwrap_or(Why::Confirm), page_at),
         None => Stand::Due(Tell::News, page_at),
         Some(at) if repeats => again(Tell::Again, at.plus(resend), now),
+        Some(_) if entry.alert.key.name != AlertName::ServiceInterruption => Stand::Knows(None),
         Some(at) => match unacknowledged_from((receiver, damping), entry).filter(|&from| from > at) {
             Some(from) => again(Tell::Anew(from), out_of_maintenance(&entry.alert, from), now),
             None => Stand::Knows(None),

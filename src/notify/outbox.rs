@@ -217,6 +217,11 @@ impl Outbox {
         lost
     }
 
+    /// Whether anything was accepted that is not written down.
+    pub(super) fn is_unwritten(&self) -> bool {
+        !self.unwritten().is_empty()
+    }
+
     /// Writes down what receivers accepted, so that it is not told again after a restart. It waits for the database,
     /// which may take long while much is written.
     ///

@@ -297,8 +297,8 @@ impl Records {
                 && self.trouble(&[door, second.from, Party::Daemon], end.at, second.arrived).is_some()
         };
         if first.ended.is_none()
-            && owed.ended.iter().any(|end| untold(&end))
-            && told.iter().filter(between).any(|telling| by_other(telling))
+            && owed.ended.iter().any(untold)
+            && told.iter().filter(between).any(by_other)
         {
             return Some("twice: the second Alertmanager could not be told that it was over, as the first was");
         }
