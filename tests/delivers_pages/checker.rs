@@ -296,10 +296,7 @@ impl Records {
                 && !self.tellings.iter().any(|t| knew(t) && t.answered <= second.arrived)
                 && self.trouble(&[door, second.from, Party::Daemon], end.at, second.arrived).is_some()
         };
-        if first.ended.is_none()
-            && owed.ended.iter().any(untold)
-            && told.iter().filter(between).any(by_other)
-        {
+        if first.ended.is_none() && owed.ended.iter().any(untold) && told.iter().filter(between).any(by_other) {
             return Some("twice: the second Alertmanager could not be told that it was over, as the first was");
         }
         let again = |telling: &&Telling| telling.ended.is_none();
