@@ -76,6 +76,18 @@ fn second() -> impl Strategy<Value = i64> {
     prop_oneof![(0..=HORIZON / 300).prop_map(|n| n * 300), 0..=HORIZON]
 }
 
+/// The effects but for records that say word for word what was last recorded of the incident. A late fact has all that
+/// it might be related to grouped anew and recorded anew, also where nothing came of it; what is folded is not there for
+/// that any more.
+fn without_repeats(effects: Vec<Effect>) -> Vec<Effect> {
+    let mut last = BTreeMap::new();
+    let mut is_news = |effect: &Effect| match &effect.kind {
+        EffectKind::Record(incident) => last.insert(incident.id, incident.clone()).as_ref() != Some(incident),
+        EffectKind::Fire(_) | EffectKind::Resolve(..) => true,
+    };
+    effects.into_iter().filter(|effect| is_news(effect)).collect()
+}
+
 proptest! {
     /// Advancing to t1 and then to t2 gives the same state and effects as advancing to t2.
     #[test]
@@ -269,6 +281,7 @@ proptest! {
             fold(&mut folding, order.len(), &mut found);
             folding = Engine::restore(&folding.snapshot()).unwrap();
         }
+        let (found, expected) = (without_repeats(found), without_repeats(expected));
         prop_assert!(found == expected, "{}", difference(&found, &expected));
     }
 

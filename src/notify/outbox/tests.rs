@@ -149,10 +149,7 @@ fn after_a_restart_nobody_is_told_twice_and_what_fires_is_what_the_engine_says()
     let (known, wrong, missed) = (alert(1, 0), alert(2, 0), alert(3, 0));
     before.take(&[fire(&known, 0), fire(&wrong, 0)]);
     assert_eq!(told(&before, 0), [(1, false), (2, false)]);
-    let mut connection = Connection::open(folder.path().join("db")).unwrap();
-    let checkpoint = connection.transaction().unwrap();
-    before.write(&checkpoint).unwrap();
-    checkpoint.commit().unwrap();
+    checkpoint(&mut before, &folder.path().join("db"));
     drop(before);
     let after = load(&folder.path().join("db"), &settings());
     after.recovered(at(0), LAPSE, [&known, &missed].into_iter()).unwrap();
@@ -200,6 +197,26 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// The engine says that an incident's alert fires, or that it is over if it fires.
+fn flip(firing: &mut BTreeMap<u64, Alert>, incident: u64, time: Instant) -> Effect {
+    match firing.remove(&incident) {
+        Some(alert) => Effect { at: time, reason: Reason::Verified, kind: EffectKind::Resolve(alert, time) },
+        None => {
+            let alert = Alert { starts: time, ..alert(incident, 0) };
+            firing.insert(incident, alert.clone());
+            Effect { at: time, reason: Reason::Opened, kind: EffectKind::Fire(alert) }
+        }
+    }
+}
+
+fn checkpoint(outbox: &mut Outbox, file: &std::path::Path) {
+    let mut connection = Connection::open(file).unwrap();
+    connection.execute_batch("PRAGMA synchronous = OFF").unwrap();
+    let transaction = connection.transaction().unwrap();
+    outbox.write(&transaction).unwrap();
+    transaction.commit().unwrap();
+}
+
 /// A receiver as Alertmanager is one: what it was told fires until it is told otherwise, or until it lapses.
 #[derive(Default)]
 struct Held(BTreeMap<u64, Instant>);
@@ -242,16 +259,7 @@ proptest! {
             let time = Instant::from_micros(0).plus(Span::from_secs(now * 15));
             match step {
                 Step::Flip(incident) => {
-                    let effect = match firing.remove(&incident) {
-                        Some(alert) => Effect {
-                            at: time, reason: Reason::Verified, kind: EffectKind::Resolve(alert, time),
-                        },
-                        None => {
-                            let alert = Alert { starts: time, ..alert(incident, 0) };
-                            firing.insert(incident, alert.clone());
-                            Effect { at: time, reason: Reason::Opened, kind: EffectKind::Fire(alert) }
-                        }
-                    };
+                    let effect = flip(&mut firing, incident, time);
                     outbox.take(std::slice::from_ref(&effect));
                     journal.push(effect);
                 }
@@ -266,11 +274,7 @@ proptest! {
                     due(&outbox, time);
                 }
                 Step::Checkpoint => {
-                    let mut connection = Connection::open(&file).unwrap();
-                    connection.execute_batch("PRAGMA synchronous = OFF").unwrap();
-                    let transaction = connection.transaction().unwrap();
-                    outbox.write(&transaction).unwrap();
-                    transaction.commit().unwrap();
+                    checkpoint(&mut outbox, &file);
                     journal.clear();
                 }
                 Step::Crash => {
@@ -316,17 +320,8 @@ proptest! {
             let time = Instant::from_micros(0).plus(Span::from_secs(now * 15));
             match step {
                 Step::Flip(incident) => {
-                    let effect = match firing.remove(&incident) {
-                        Some(alert) => {
-                            lasted.insert((incident, alert.starts));
-                            Effect { at: time, reason: Reason::Verified, kind: EffectKind::Resolve(alert, time) }
-                        }
-                        None => {
-                            let alert = Alert { starts: time, ..alert(incident, 0) };
-                            firing.insert(incident, alert.clone());
-                            Effect { at: time, reason: Reason::Opened, kind: EffectKind::Fire(alert) }
-                        }
-                    };
+                    lasted.extend(firing.get(&incident).map(|alert| (incident, alert.starts)));
+                    let effect = flip(&mut firing, incident, time);
                     outbox.take(std::slice::from_ref(&effect));
                     journal.push(effect);
                 }
@@ -342,11 +337,7 @@ proptest! {
                 Step::AnswerLost => hear(&due(&outbox, time)),
                 Step::Lost => drop(due(&outbox, time)),
                 Step::Checkpoint => {
-                    let mut connection = Connection::open(&file).unwrap();
-                    connection.execute_batch("PRAGMA synchronous = OFF").unwrap();
-                    let transaction = connection.transaction().unwrap();
-                    outbox.write(&transaction).unwrap();
-                    transaction.commit().unwrap();
+                    checkpoint(&mut outbox, &file);
                     journal.clear();
                 }
                 Step::Crash => {
