@@ -13,7 +13,6 @@ use super::api::{Reading, bad, limit};
 use super::words::{DeliveryReason, DeliveryStatus, Time};
 use crate::model;
 use crate::model::delivery::Progress;
-use crate::model::time::Instant;
 use crate::problem::{self, Problem};
 
 /// One firing of an alert, and who was told.
@@ -88,7 +87,7 @@ pub struct AlertQuery {
     #[param(value_type = usize, required = false, minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// The `next` of the page before.
-    #[param(value_type = String, required = false)]
+    #[param(value_type = String, required = false, pattern = "^-?[0-9]{1,18}[.][0-9a-f]{16}--?[0-9]{1,18}-[0-9]{1,9}$")]
     after: Option<String>,
 }
 
@@ -262,10 +261,18 @@ fn place(page: &model::delivery::Page) -> (i64, String) {
     (-page.alert.starts.as_micros(), page.id.clone())
 }
 
+/// The place after which the next page begins: an instant and a firing's id, as [`place`] orders them.
 fn cursor(text: &str) -> Result<(i64, String), Problem> {
+    let digits = |text: &str, most: usize| {
+        (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let signed = |text: &str| digits(text.strip_prefix('-').unwrap_or(text), 18);
     let place = text.split_once('.').and_then(|(starts, id)| {
-        let starts: i64 = starts.parse().ok()?;
-        Some((Instant::from_micros(starts).as_micros().checked_neg()?, id.to_owned()))
+        let (key, rest) = id.split_at_checked(16)?;
+        let (began, again) = rest.strip_prefix('-')?.rsplit_once('-')?;
+        let is_key = key.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let is_place = is_key && signed(starts) && signed(began) && digits(again, 9);
+        Some((-starts.parse::<i64>().ok().filter(|_| is_place)?, id.to_owned()))
     });
     place.ok_or_else(|| bad(format!("after: {text:?} is not what a page before gave as `next`")))
 }
