@@ -18,6 +18,8 @@
 //! - An end that the engine decided anew, earlier, when a late event came: an Alertmanager keeps the latest end it saw.
 //! - An end and the next page of the same labels that never came because one followed the other at once: an
 //!   Alertmanager looks at what fires every group interval, and sees one page that goes on.
+//! - An end that never came because an earlier end of the same page had come, and it fired again and was over again
+//!   between two looks: to an Alertmanager it was over all the time.
 //! - A page that never came because every Alertmanager that had accepted it was killed before it could tell: it keeps no alerts.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,6 +107,16 @@ impl Owed<'_> {
         let from = self.fired.first().map_or(Instant::MIN, |first| first.at);
         (from, self.over().map_or(Instant::MAX, |(at, _)| at))
     }
+
+    /// Whether all that was decided after an end that was told is one short time of firing, soon after: an Alertmanager
+    /// that looks before it and after it sees no change.
+    fn was_unseen_since(&self, told: Option<Instant>) -> bool {
+        let Some(told) = self.ended.iter().rfind(|end| told.is_some() && end.ended == told) else { return false };
+        let mut again = self.fired.iter().filter(|fires| fires.at >= told.at);
+        let (Some(fires), None) = (again.next(), again.next()) else { return false };
+        let is_soon = fires.at.since(told.at) <= JOINING;
+        self.over().is_some_and(|(at, _)| is_soon && at.since(fires.at) <= JOINING)
+    }
 }
 
 fn is_decided(owed: &Owed<'_>, end: Option<Instant>) -> bool {
@@ -191,13 +203,20 @@ impl Records {
                     told.iter().copied().filter(|telling| telling.ended == Some(end)).collect();
                 self.doubles(&mut verdict, (page, owed), &same, &told);
             }
-            let Some((at, end)) = owed.over() else { continue };
+            let Some((at, end)) = owed.over() else {
+                if told.last().is_some_and(|last| last.ended.is_some()) {
+                    verdict.miss(page, format!("the page {page}, which fires again"));
+                }
+                continue;
+            };
             if !fired.is_empty() && told.last().is_none_or(|last| last.ended != Some(end)) {
                 let line = format!("the end at {end} of the page {page}");
                 let revised =
                     told.last().is_some_and(|last| last.ended > Some(end) && is_decided(owed, last.ended));
                 if self.is_joined(page, at, true) {
                     verdict.excuse(JOINED, line);
+                } else if owed.was_unseen_since(told.last().and_then(|last| last.ended)) {
+                    verdict.excuse("its end had come: it fired again and was over again at once", line);
                 } else if revised {
                     verdict.excuse("the end was decided anew, earlier, and the later one was told", line);
                 } else {

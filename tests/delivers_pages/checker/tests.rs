@@ -250,11 +250,34 @@ fn what_is_joined_begins_as_the_one_and_ends_as_the_other() {
 fn an_end_that_is_decided_anew_may_be_told_as_it_was_decided_first() {
     let again = |ended: i64| {
         pair(|records| {
-            records.decisions.extend([decided("x", None, 30_300), decided("x", Some(ended), 30_900)]);
+            records.decisions.extend([decided("x", None, 50_000), decided("x", Some(ended), 58_000)]);
         })
     };
     assert_eq!(again(29_000), (0, 0, 1));
-    assert_eq!(again(30_800), (1, 0, 0));
+    assert_eq!(again(57_000), (1, 0, 0));
+}
+
+#[test]
+fn what_fires_again_and_is_over_again_at_once_needs_no_second_end() {
+    let again = |fires: i64, over: i64| {
+        pair(|records| {
+            records.decisions.extend([decided("x", None, fires), decided("x", Some(over), over)]);
+        })
+    };
+    assert_eq!(again(31_100, 35_000), (0, 0, 1));
+    // Long enough to be looked at.
+    assert_eq!(again(31_100, 40_000), (1, 0, 0));
+    // Long after the end that was told.
+    assert_eq!(again(50_000, 51_000), (1, 0, 0));
+    // It fires on, and the pager was told that it is over.
+    assert_eq!(pair(|records| records.decisions.push(decided("x", None, 31_100))), (1, 0, 0));
+    // Again and again: a look falls into it.
+    let twice = |records: &mut Records| {
+        for (fires, over) in [(31_100, 32_000), (33_000, 36_000)] {
+            records.decisions.extend([decided("x", None, fires), decided("x", Some(over), over)]);
+        }
+    };
+    assert_eq!(pair(twice), (1, 0, 0));
 }
 
 #[test]
