@@ -247,6 +247,35 @@ fn what_is_joined_begins_as_the_one_and_ends_as_the_other() {
 }
 
 #[test]
+fn what_is_joined_may_have_begun_before_that_was_learned() {
+    let joined = |learned: i64| {
+        pair(|records| {
+            let next = Page { starts: at(29_500), ..page("x") };
+            let until = at(45_000);
+            let fires = Decision { page: next.clone(), ended: None, at: at(learned) };
+            records.decisions.extend([fires, Decision { page: next, ended: Some(until), at: until }]);
+            records.tellings[5].ended = Some(until);
+        })
+    };
+    assert_eq!(joined(30_000), (0, 0, 3));
+    assert_eq!(joined(39_000), (2, 1, 0));
+}
+
+#[test]
+fn an_end_that_was_decided_twice_is_two_messages_to_the_desk() {
+    let second = |records: &mut Records| {
+        let again = Telling { id: Some("3".to_owned()), ..records.tellings[2].clone() };
+        records.tellings.push(again);
+    };
+    assert_eq!(at_desk(second), (0, 1, 0));
+    let decided_twice = |records: &mut Records| {
+        second(records);
+        records.decisions.extend([decided("x", None, 30_300), decided("x", Some(30_000), 30_310)]);
+    };
+    assert_eq!(at_desk(decided_twice), (0, 0, 0));
+}
+
+#[test]
 fn an_end_that_is_decided_anew_may_be_told_as_it_was_decided_first() {
     let again = |ended: i64| {
         pair(|records| {
