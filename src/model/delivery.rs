@@ -127,7 +127,7 @@ pub struct Silence {
 /// One firing of an alert, and who was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// Names the firing, the same after a restart and in another replica.
+    /// Names the firing, the same after a restart.
     pub id: String,
     /// The alert.
     pub alert: Alert,

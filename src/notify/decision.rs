@@ -24,8 +24,6 @@ pub(super) struct Entry {
     /// When the engine said that it fires.
     pub(super) since: Instant,
     pub(super) over: Option<Over>,
-    /// How many firings before it began at the same instant: facts that are taken back may come again.
-    pub(super) again: u32,
     /// When the last one of the same thing was over.
     pub(super) before: Option<Instant>,
     /// By receiver.

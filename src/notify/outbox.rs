@@ -86,17 +86,9 @@ struct State {
 
 impl Outbox {
     /// A firing that begins.
-    fn begun(
-        &self,
-        entries: &BTreeMap<Firing, Entry>,
-        alert: &Alert,
-        since: Instant,
-        before: Option<Instant>,
-    ) -> Entry {
-        let earlier = newest(entries, &alert.key).filter(|entry| entry.alert.starts == alert.starts);
-        let again = earlier.map_or(0, |entry| entry.again + 1);
+    fn begun(&self, alert: &Alert, since: Instant, before: Option<Instant>) -> Entry {
         let told = vec![Told::default(); self.receivers().len()];
-        let mut entry = Entry { alert: alert.clone(), since, over: None, again, before, told };
+        let mut entry = Entry { alert: alert.clone(), since, over: None, before, told };
         entry.address(self.receivers());
         entry
     }
@@ -349,7 +341,7 @@ impl Outbox {
         }
         let damped = self.shared.settings.damping.hold_down > Span::ZERO;
         let before = damped.then(|| state.ends.get(&thing(&alert.key)).copied()).flatten();
-        let mut entry = self.begun(&state.entries, alert, at, before);
+        let mut entry = self.begun(alert, at, before);
         if let Some(older) = newest_mut(&mut state.entries, &alert.key) {
             self.replace(older, &mut entry);
         }
@@ -381,10 +373,11 @@ impl Outbox {
 }
 
 impl Entry {
-    /// Names the firing, the same after a restart and in another replica.
+    /// Names the firing, the same after a restart: by the alert, since when it holds, and when that was decided, as facts
+    /// that are taken back may come again.
     fn page(&self) -> String {
         let key = xxh3_64(&borsh::to_vec(&self.alert.key).unwrap_or_default());
-        format!("{key:016x}-{}-{}", self.alert.starts.as_micros(), self.again)
+        format!("{key:016x}-{}-{}", self.alert.starts.as_micros(), self.since.as_micros())
     }
 }
 

@@ -134,7 +134,7 @@ impl Webhook {
     }
 }
 
-/// Names the message: the same for every try, after a restart, and in another replica.
+/// Names the message: the same for every try, and after a restart.
 fn id(message: &Message) -> String {
     match message.tell {
         Tell::End => format!("{}-resolved", message.page),

@@ -87,7 +87,7 @@ pub struct AlertQuery {
     #[param(value_type = usize, required = false, minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// The `next` of the page before.
-    #[param(value_type = String, required = false, pattern = "^-?[0-9]{1,18}[.][0-9a-f]{16}--?[0-9]{1,18}-[0-9]{1,9}$")]
+    #[param(value_type = String, required = false, pattern = "^-?[0-9]{1,18}[.][0-9a-f]{16}--?[0-9]{1,18}-[0-9]{1,18}$")]
     after: Option<String>,
 }
 
@@ -269,9 +269,9 @@ fn cursor(text: &str) -> Result<(i64, String), Problem> {
     let signed = |text: &str| digits(text.strip_prefix('-').unwrap_or(text), 18);
     let place = text.split_once('.').and_then(|(starts, id)| {
         let (key, rest) = id.split_at_checked(16)?;
-        let (began, again) = rest.strip_prefix('-')?.rsplit_once('-')?;
+        let (began, decided) = rest.strip_prefix('-')?.rsplit_once('-')?;
         let is_key = key.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        let is_place = is_key && signed(starts) && signed(began) && digits(again, 9);
+        let is_place = is_key && signed(starts) && signed(began) && digits(decided, 18);
         Some((-starts.parse::<i64>().ok().filter(|_| is_place)?, id.to_owned()))
     });
     place.ok_or_else(|| bad(format!("after: {text:?} is not what a page before gave as `next`")))

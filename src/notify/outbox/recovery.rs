@@ -114,7 +114,7 @@ impl Outbox {
         }
         for (key, &alert) in &firing {
             if newest(entries, key).is_none_or(|entry| entry.over.is_some()) {
-                let entry = self.begun(entries, alert, now, None);
+                let entry = self.begun(alert, now, None);
                 entries.insert(((*key).clone(), now), entry);
             }
         }

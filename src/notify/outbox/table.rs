@@ -16,7 +16,6 @@ CREATE TABLE IF NOT EXISTS pages (
     since      INTEGER NOT NULL,  -- when the engine said that it fires
     ended      INTEGER,           -- when it was over, and when the engine said so
     over_since INTEGER,
-    again      INTEGER NOT NULL,
     before     INTEGER
 ) STRICT;
 CREATE TABLE IF NOT EXISTS deliveries (
@@ -65,7 +64,7 @@ pub(super) type Rows = BTreeMap<(String, String), Row>;
 
 /// The alerts as they were at the last checkpoint.
 pub(super) fn read_pages(connection: &Connection) -> rusqlite::Result<Vec<Entry>> {
-    let mut select = connection.prepare("SELECT alert, since, ended, over_since, again, before FROM pages")?;
+    let mut select = connection.prepare("SELECT alert, since, ended, over_since, before FROM pages")?;
     let mut rows = select.query([])?;
     let mut entries = Vec::new();
     let instant = |micros: Option<i64>| micros.map(Instant::from_micros);
@@ -74,14 +73,7 @@ pub(super) fn read_pages(connection: &Connection) -> rusqlite::Result<Vec<Entry>
         let Ok(alert) = borsh::from_slice::<Alert>(row.get_ref(0)?.as_blob()?) else { continue };
         let over = instant(row.get(2)?).zip(instant(row.get(3)?)).map(|(ended, since)| Over { ended, since });
         let since = Instant::from_micros(row.get(1)?);
-        entries.push(Entry {
-            alert,
-            since,
-            over,
-            again: row.get(4)?,
-            before: instant(row.get(5)?),
-            told: Vec::new(),
-        });
+        entries.push(Entry { alert, since, over, before: instant(row.get(4)?), told: Vec::new() });
     }
     Ok(entries)
 }
@@ -93,7 +85,7 @@ pub(super) fn write_pages<'a>(
     kept: &BTreeSet<String>,
 ) -> rusqlite::Result<()> {
     transaction.execute("DELETE FROM pages", [])?;
-    let mut insert = transaction.prepare_cached("INSERT INTO pages VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    let mut insert = transaction.prepare_cached("INSERT INTO pages VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for entry in entries {
         // Writing into memory cannot fail.
         let alert = borsh::to_vec(&entry.alert).unwrap_or_default();
@@ -102,7 +94,6 @@ pub(super) fn write_pages<'a>(
             entry.since.as_micros(),
             entry.over.map(|over| over.ended.as_micros()),
             entry.over.map(|over| over.since.as_micros()),
-            entry.again,
             entry.before.map(Instant::as_micros)
         ])?;
     }
