@@ -14,7 +14,7 @@ use rusqlite::{Connection, Transaction};
 use tokio::sync::watch;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::decision::{Closed, Entry, Over, Tell, Told, class, concerns};
+use super::decision::{Closed, Entry, Over, Tell, Told, class};
 use crate::config::{Alerting, Receiver, ReceiverKind};
 use crate::journal::Outlet;
 use crate::model::alert::{Alert, AlertKey};
@@ -249,7 +249,8 @@ impl Outbox {
         for (.., firing) in least.into_iter().take(self.shared.most.div_ceil(10)) {
             let Some(entry) = state.entries.remove(&firing) else { continue };
             state.firing = state.firing.saturating_sub(1);
-            for receiver in self.receivers().iter().filter(|receiver| concerns(receiver, &entry.alert)) {
+            let each = self.receivers().iter().zip(&entry.told);
+            for (receiver, _) in each.filter(|(_, told)| !told.foreign) {
                 self.suppress(&mut state.suppressed, receiver, (&entry, Why::Shed), now);
             }
         }
@@ -309,7 +310,7 @@ impl Outlet for Outbox {
         if news {
             self.show_firing(state.firing);
             drop(state);
-            self.shared.news.send_replace(());
+            self.wake();
         }
     }
 

@@ -95,7 +95,7 @@ impl Outbox {
         *firing_now = entries.values().filter(|entry| entry.over.is_none()).count();
         self.show_firing(*firing_now);
         drop(state);
-        self.shared.news.send_replace(());
+        self.wake();
         Ok(())
     }
 

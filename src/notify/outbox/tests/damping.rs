@@ -1,6 +1,7 @@
 //! What waits, what is withheld, what is lost and told again, and what is shed.
 
 use super::*;
+use crate::notify::decision::concerns;
 
 /// An interruption of some level, detected at once.
 fn interruption(incident: u64, level: Level, starts: i64) -> Alert {
