@@ -9,10 +9,11 @@
 //!   once, and then tries until it is heard.
 //! - The same because it was over while the second one waited for the first to tell it: an Alertmanager looks at what
 //!   fires before it waits, and at its log after, which says by then that the page is over. It tells the end again too.
+//! - The same because the second one could not be told that it was over, as the first was: the way to it failed.
 //! - A page that never came because nobody could be told while it fired: it was over at once; or it was brief, the daemon
 //!   or every way to an Alertmanager failed, and between its start and its end none accepted anything from the daemon.
 //!   Nothing then tells its end either.
-//! - The same because the second one could not be told that it was over, as the first was: the way to it failed.
+//! - The same because every Alertmanager that accepted it was told at once that it was over: none had looked in between.
 //! - A notification that came from both within so short a time that neither could have heard of the other: each looks
 //!   when it is its own time, and the waits for each other keep them apart only if they were told at the same time.
 //! - An end that the engine decided anew, earlier, when a late event came: an Alertmanager keeps the latest end it saw.
@@ -58,7 +59,7 @@ const JOINED: &str = "one page to an Alertmanager: it was over, and fired again 
 const RETRY: Span = Span::from_secs(5);
 /// How long the daemon may take from a decision to a message: it may be at another one.
 const TURN: Span = Span::from_secs(1);
-/// What is over so soon is over before the daemon looks again.
+/// What is over so soon is over before the daemon, or an Alertmanager, looks again.
 const AT_ONCE: Span = Span::from_millis(20);
 /// How long after a receiver failed the daemon may wait before it tries again.
 const BACKOFF: Span = Span::from_secs(8);
@@ -239,6 +240,18 @@ impl Records {
             let excused = over < Instant::MAX && self.was_unheard(&ways, (fired, over));
             return excused.then_some("over before any Alertmanager could be told");
         }
+        let over_at_once = |known: &&&Telling| {
+            posted.iter().any(|end| {
+                end.to == known.to
+                    && end.acknowledged
+                    && end.ended.is_some()
+                    && end.answered >= known.answered
+                    && end.answered.since(known.arrived) < AT_ONCE
+            })
+        };
+        if known.iter().all(over_at_once) {
+            return Some("over before any Alertmanager that knew of it looked");
+        }
         let killed = |telling: &&Telling| {
             let trouble = self.trouble(&[telling.to], telling.arrived, telling.answered.plus(TELLING).min(over));
             trouble.is_some_and(|trouble| trouble.what == "killed")
@@ -327,13 +340,29 @@ impl Records {
         if first.from != second.from && second.arrived.since(first.answered) < HEARING {
             return Some("twice: both told it at the same moment");
         }
+        let tried = self.tried_since(second);
         let refused = self.troubles.iter().any(|trouble| {
-            trouble.whom == Party::Pager
-                && trouble.from <= first.answered
-                && trouble.until >= second.arrived.minus(RETRY)
+            trouble.whom == Party::Pager && trouble.from <= first.answered && trouble.until >= tried.minus(RETRY)
         });
         (refused && first.from != second.from)
             .then_some("twice: the pager refused the second Alertmanager before it accepted from the first")
+    }
+
+    /// Since when an Alertmanager had tried what it told in the end: each time it was refused.
+    fn tried_since(&self, telling: &Telling) -> Instant {
+        let mut since = telling.arrived;
+        loop {
+            let before = self.tellings.iter().filter(|before| {
+                before.from == telling.from
+                    && before.to == telling.to
+                    && before.page == telling.page
+                    && !before.acknowledged
+                    && before.arrived < since
+                    && since.since(before.arrived) <= RETRY
+            });
+            let Some(earliest) = before.map(|before| before.arrived).min() else { return since };
+            since = earliest;
+        }
     }
 
     /// Judges what the daemon's own webhook was told.

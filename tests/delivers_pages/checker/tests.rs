@@ -153,6 +153,43 @@ fn a_refused_try_excuses_the_one_that_was_refused_only() {
 }
 
 #[test]
+fn whoever_is_refused_again_and_again_has_tried_all_the_while() {
+    let tries = |refused: &'static [i64]| {
+        move |records: &mut Records| {
+            let refusals = refused.iter().map(|&when| {
+                let refusal = told(Party::B, Party::Pager, None, when);
+                Telling { acknowledged: false, ..refusal }
+            });
+            records.tellings.extend(refusals);
+            records.tellings.push(told(Party::B, Party::Pager, None, 9_000));
+            records.troubles.push(trouble(Party::Pager, "answered 500", -50, 15));
+        }
+    };
+    assert_eq!(pair(tries(&[10, 2_000, 5_000])), (0, 0, 1));
+    // It had given up, or began only then.
+    assert_eq!(pair(tries(&[10])), (0, 1, 0));
+}
+
+#[test]
+fn what_everybody_heard_the_end_of_at_once_is_excused() {
+    use Party::{A, B, Daemon};
+    let brief = |end_to_b: i64| {
+        move |records: &mut Records| {
+            records.decisions[1] = decided("x", Some(9), 9);
+            records.tellings = vec![
+                told(Daemon, A, None, 10),
+                told(Daemon, B, None, 12),
+                told(Daemon, A, Some(9), 17),
+                told(Daemon, B, Some(9), end_to_b),
+            ];
+        }
+    };
+    assert_eq!(pair(brief(19)), (0, 0, 1));
+    // B had the time to look.
+    assert_eq!(pair(brief(900)), (1, 0, 0));
+}
+
+#[test]
 fn a_page_that_was_over_while_the_second_waited_is_excused_with_its_second_end() {
     let again = |from, page, end| {
         move |records: &mut Records| {
