@@ -14,6 +14,7 @@ use super::impact::Kept;
 use super::incidents::Touched;
 use super::lately::{Entry, Lately};
 use super::registry::Registry;
+use super::sharing::{Map, Shared};
 use super::topology::DEPTH_MAX;
 use crate::model::incident::IncidentId;
 use crate::model::policy::Correlation;
@@ -47,7 +48,7 @@ pub(super) struct Cluster {
 /// Every cluster.
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Clusters {
-    pub(super) all: BTreeMap<u32, Cluster>,
+    pub(super) all: Map<u32, Shared<Cluster>>,
     /// Those that suspect a service.
     pub(super) suspicious: BTreeSet<u32>,
     /// Those that are no more, and whose limits are to be forgotten.
@@ -423,7 +424,7 @@ impl Clusters {
         self.suspicious.remove(&number);
         let cluster = self.all.remove(&number)?;
         self.gone.push(number);
-        Some(cluster)
+        Some(cluster.into_inner())
     }
 
     /// Those that were touched and are still there, in order of their starts.
@@ -439,7 +440,7 @@ impl Clusters {
         self.next += 1;
         let cluster =
             Cluster { start, last_start: start, end: Instant::MIN, bridged: Instant::MIN, ..Cluster::default() };
-        self.all.insert(number, cluster);
+        self.all.insert(number, Shared::new(cluster));
         number
     }
 }

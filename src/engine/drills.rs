@@ -12,6 +12,7 @@ use borsh::io::{self, Read, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::registry::{Kept, Registry};
+use super::sharing::Shared;
 use super::timers::{Owner, Timer};
 use super::{Engine, State};
 use crate::model::alert::Alert;
@@ -75,7 +76,7 @@ impl Engine {
         for drill in drills.running.values_mut() {
             drill.relate(network);
             drill.engine.pass(state.now, effects);
-            drill.engine.state.policies = state.policies.of_drill();
+            drill.engine.state.policies = Shared::new(state.policies.of_drill());
             let services = drill.engine.services().map(|view| ServiceName::known(view.name()));
             let catalogue: BTreeMap<ServiceName, ServiceFacts> =
                 services.flat_map(|service| network.with_lineage(&service)).collect();
@@ -158,7 +159,7 @@ impl Drill {
         let mut engine = Engine::new();
         engine.state.now = network.now;
         engine.state.drill = Some(name.into());
-        engine.state.policies = network.policies.of_drill();
+        engine.state.policies = Shared::new(network.policies.of_drill());
         let next = engine.state.policies.next_after(network.now);
         engine.state.timers.set(Owner::Policy, Timer::Policy, next);
         Self { engine, over_at: Instant::MIN, unrelated: false }

@@ -5,6 +5,7 @@ use super::history::{ActionMark, History};
 use super::ledger::{Id, Kept};
 use super::maintenance::{Plan, Scope};
 use super::marks::{Facts, Said};
+use super::sharing::Shared;
 use super::timeline::Timeline;
 use crate::model::effect::Effect;
 use crate::model::event::{Acted, Body, Event, Maintained, Outcome};
@@ -161,7 +162,7 @@ impl Engine {
     fn history(&mut self, place: u32) -> &mut History {
         let known = self.registry.service(place).history.is_some();
         let timeline = if known { Timeline::default() } else { Timeline::undisturbed(&self.around(place)) };
-        let begin = || Box::new(History::new(timeline));
+        let begin = || Shared::new(History::new(timeline));
         self.registry.kept.services[place as usize].history.get_or_insert_with(begin)
     }
 }

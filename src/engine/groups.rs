@@ -4,7 +4,6 @@
 //! Each service contributes its steps and outages, by its users and once by itself, to every group that it is in.
 //! What it contributes follows from its history alone, so taking the same contribution away again is exact.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -14,6 +13,7 @@ use super::history::Brief;
 use super::incidents::Acknowledged;
 use super::lengths::LengthTable;
 use super::points::{Pair, Points};
+use super::sharing::{Map, Shared};
 use super::timeline::{Stand, Step, Totals};
 use super::watch::Watch;
 use crate::model::alert::Alert;
@@ -79,7 +79,7 @@ struct Sums {
     starts: Points,
     planned: Points,
     /// Starts of those that overran their maintenance, with when.
-    overruns: BTreeMap<(Instant, Instant), i64>,
+    overruns: Map<(Instant, Instant), i64>,
     /// Ends of unplanned ones: `a` counts, `b` sums lengths.
     repairs: Points,
     /// Repairs that took longer than the repair target of their service.
@@ -88,7 +88,7 @@ struct Sums {
     /// First acknowledgements: `a` counts, `b` sums the times from the start.
     acknowledged: Points,
     /// What is folded. Points that come later but lie before its end are points like any other, until the next time.
-    past: Option<Box<Days<GroupDay>>>,
+    past: Option<Shared<Days<GroupDay>>>,
 }
 
 /// The sums that budgets are made of, over all time before an instant.

@@ -21,6 +21,7 @@ use super::lately::Lately;
 use super::pending::Pending;
 use super::registry::{Registry, index};
 use super::regroup::{Ground, Regrouping};
+use super::sharing::{Map, Shared};
 use super::timers::{Owner, Timer};
 use crate::model::alert::Alert;
 use crate::model::effect::{Effect, EffectKind, Reason};
@@ -40,10 +41,10 @@ pub(super) type Acknowledged = (Instant, Span);
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Incidents {
     pub(super) clusters: Clusters,
-    lately: Lately,
-    pub(super) records: BTreeMap<IncidentId, Tracked>,
+    lately: Shared<Lately>,
+    pub(super) records: Map<IncidentId, Shared<Tracked>>,
     /// Where somebody reported something that names an incident, by the incident.
-    pub(super) naming: BTreeMap<IncidentId, BTreeSet<u32>>,
+    pub(super) naming: Map<IncidentId, BTreeSet<u32>>,
     pending: Pending,
 }
 
@@ -150,14 +151,19 @@ impl Incidents {
         let clusters = history.episodes.iter().filter_map(|episode| self.clusters.all.get(&episode.cluster));
         let ids: BTreeSet<IncidentId> =
             clusters.flat_map(|cluster| &cluster.records).chain(&history.incidents).copied().collect();
-        let mut found: Vec<&Tracked> = ids.iter().filter_map(|id| self.records.get(id)).collect();
+        let mut found: Vec<&Tracked> =
+            ids.iter().filter_map(|id| self.records.get(id).map(|tracked| &**tracked)).collect();
         found.sort_by_key(|tracked| (tracked.incident.started, tracked.incident.id));
         found
     }
 
     /// The first acknowledgements of the incidents that began with a service.
     pub(super) fn acknowledged(&self, history: &History) -> impl Iterator<Item = Acknowledged> {
-        history.incidents.iter().filter_map(|id| self.records.get(id)).filter_map(Tracked::acknowledgement)
+        history
+            .incidents
+            .iter()
+            .filter_map(|id| self.records.get(id))
+            .filter_map(|tracked| tracked.acknowledgement())
     }
 
     /// What folding asks of a service's incidents.
@@ -286,7 +292,7 @@ impl Engine {
             self.state.timers.set(Owner::Service(place), Timer::Mark, edge);
         }
         let known = &self.state.incidents.clusters.all;
-        for &due in pending.due.iter().filter(|due| known.contains_key(due)) {
+        for &due in pending.due.iter().filter(|&due| known.contains_key(due)) {
             touched.entry(due).or_default();
         }
         if pending.policy {
@@ -320,9 +326,13 @@ impl Engine {
     /// Has all that is live looked at anew.
     fn touch_live(&mut self, touched: &mut Touched) {
         let Incidents { clusters, records, .. } = &mut self.state.incidents;
-        for (&number, cluster) in &mut clusters.all {
-            let record = cluster.records.first().and_then(|id| records.get(id));
-            if record.is_some_and(|tracked| tracked.incident.is_live() || tracked.incident.owes()) {
+        let numbers: Vec<u32> = clusters.all.keys().copied().collect();
+        for number in numbers {
+            let record = clusters.all.get(&number).and_then(|cluster| records.get(cluster.records.first()?));
+            let looked_at = |tracked: &Shared<Tracked>| tracked.incident.is_live() || tracked.incident.owes();
+            if record.is_some_and(looked_at)
+                && let Some(cluster) = clusters.all.get_mut(&number)
+            {
                 cluster.impact = Kept::default();
                 touched.entry(number).or_default();
             }
@@ -392,6 +402,7 @@ impl Engine {
         let live = after.is_live();
         let around = self.surroundings(&after);
         let Some(tracked) = self.state.incidents.records.get_mut(&id) else { return };
+        let tracked: &mut Tracked = tracked;
         tracked.incident = after;
         tracked.clock_due = clock_due;
         tracked.count(&breached, &mut self.state.counts);

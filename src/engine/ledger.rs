@@ -1,10 +1,12 @@
 //! What was taken in before, and what was taken back: ids of events and keys of whole bodies, so that redelivery is
 //! harmless and a retraction holds whichever of the two came first.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use xxhash_rust::xxh3::xxh3_128;
+
+use super::sharing::{Map, Shards, share};
 
 /// How many ids of samples are remembered: two million, the contract's `ingest.sample_dedup`. At 32 bytes each
 /// that is some 64 MB, and ten minutes of a busy network's samples.
@@ -27,6 +29,12 @@ impl Id {
         text.extend_from_slice(id.as_bytes());
         Self(xxh3_128(&text).to_le_bytes())
     }
+
+    /// Half of it: it is a hash already.
+    fn hash(self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
 }
 
 /// Where what an event said is kept, to take it back.
@@ -46,11 +54,11 @@ pub(super) enum Kept {
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Ledger {
     /// Events that change state: remembered as long as their marks.
-    facts: HashMap<Id, Kept>,
+    facts: Shards<HashMap<Id, Kept>>,
     /// The retractions of an event, by what they name.
-    retractions: BTreeMap<Id, Vec<Id>>,
-    samples: Recent,
-    bodies: Recent,
+    retractions: Map<Id, Vec<Id>>,
+    samples: Shards<Recent>,
+    bodies: Shards<Recent>,
 }
 
 /// The last so many of a kind.
@@ -78,7 +86,7 @@ impl Recent {
 impl Ledger {
     /// Notes an event that changes state. Returns whether it is the first of that id.
     pub(super) fn is_new_fact(&mut self, id: Id, kept: Kept) -> bool {
-        match self.facts.entry(id) {
+        match self.facts.of_mut(id.hash()).entry(id) {
             std::collections::hash_map::Entry::Occupied(_) => false,
             std::collections::hash_map::Entry::Vacant(place) => {
                 place.insert(kept);
@@ -89,12 +97,13 @@ impl Ledger {
 
     /// Whether this is the first sample, of those remembered, of that id.
     pub(super) fn is_new_sample(&mut self, id: Id) -> bool {
-        self.samples.is_new(id, SAMPLES_MAX)
+        self.samples.of_mut(id.hash()).is_new(id, share(SAMPLES_MAX))
     }
 
     /// Whether this is the first body, of those remembered, of that source and key.
     pub(super) fn is_new_body(&mut self, source: &str, key: &str) -> bool {
-        self.bodies.is_new(Id::new(source, key), BODIES_MAX)
+        let id = Id::new(source, key);
+        self.bodies.of_mut(id.hash()).is_new(id, share(BODIES_MAX))
     }
 
     /// Notes a retraction. Returns the events whose standing may have changed: what it names, and if that is a
@@ -108,7 +117,7 @@ impl Ledger {
         let mut concerned = Vec::new();
         let mut next = Some(of);
         while let Some(id) = next {
-            let Some(&kept) = self.facts.get(&id) else { break };
+            let Some(&kept) = self.facts.of(id.hash()).get(&id) else { break };
             if concerned.iter().any(|&(known, _)| known == id) {
                 break;
             }
@@ -125,7 +134,7 @@ impl Ledger {
     pub(super) fn forget(&mut self, id: Id) {
         let mut gone = vec![id];
         while let Some(id) = gone.pop().filter(|&id| id != Id::NONE) {
-            self.facts.remove(&id);
+            self.facts.of_mut(id.hash()).remove(&id);
             gone.extend(self.retractions.remove(&id).into_iter().flatten().filter(|&by| by != Id::NONE));
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::repairs::rank;
+use super::sharing::Shared;
 use crate::model::time::{Instant, Span};
 
 /// Into how many steps a class is divided to find one of its lengths.
@@ -13,13 +14,13 @@ const STEPS: usize = 256;
 /// Repairs by length in coarse classes, each sorted by end, so that a quantile over any window is exact and looks at
 /// the repairs of one class only.
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
-pub(super) struct LengthTable(BTreeMap<u16, Vec<(Instant, Span)>>);
+pub(super) struct LengthTable(BTreeMap<u16, Shared<Vec<(Instant, Span)>>>);
 
 impl LengthTable {
     /// Adds a repair, or with `sign` −1 takes it away.
     pub(super) fn change(&mut self, end: Instant, length: Span, sign: i64) {
         let class = class_of(length);
-        let list = self.0.entry(class).or_default();
+        let list: &mut Vec<_> = self.0.entry(class).or_default();
         let place = list.partition_point(|known| *known < (end, length));
         if sign > 0 {
             list.insert(place, (end, length));

@@ -10,6 +10,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::availability::{Stretch, Union};
 use super::ledger::Id;
+use super::sharing::{Map, Shared};
 use crate::model::time::Instant;
 
 /// Whom maintenance is for, by place.
@@ -22,7 +23,7 @@ pub(super) enum Scope {
 /// All maintenance known.
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Maintenance {
-    by_scope: BTreeMap<Scope, Plans>,
+    by_scope: Map<Scope, Shared<Plans>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
@@ -62,7 +63,7 @@ impl Maintenance {
         key: &str,
         (at, plan): (Instant, Plan),
         (id, retracted): (Id, bool),
-    ) -> Option<(Plans, Option<Instant>)> {
+    ) -> Option<(Shared<Plans>, Option<Instant>)> {
         let mut plans = self.by_scope.get(&scope).cloned().unwrap_or_default();
         let notices = plans.by_key.entry(key.into()).or_default();
         let notice = Notice { at, plan, id, retracted };
@@ -72,7 +73,12 @@ impl Maintenance {
     }
 
     /// The same for taking back what `id` said, or taking that back.
-    pub(super) fn with_retraction(&self, scope: Scope, id: Id, retracted: bool) -> (Plans, Option<Instant>) {
+    pub(super) fn with_retraction(
+        &self,
+        scope: Scope,
+        id: Id,
+        retracted: bool,
+    ) -> (Shared<Plans>, Option<Instant>) {
         let mut plans = self.by_scope.get(&scope).cloned().unwrap_or_default();
         for notice in plans.by_key.values_mut().flatten().filter(|notice| notice.id == id) {
             notice.retracted = retracted;
@@ -80,7 +86,7 @@ impl Maintenance {
         self.judged(scope, plans)
     }
 
-    fn judged(&self, scope: Scope, mut plans: Plans) -> (Plans, Option<Instant>) {
+    fn judged(&self, scope: Scope, mut plans: Shared<Plans>) -> (Shared<Plans>, Option<Instant>) {
         plans.sum_up();
         let (before, after) = (self.of(scope), plans.excused.stretches());
         let same = before.iter().zip(after).take_while(|(before, after)| before == after).count();
@@ -93,7 +99,7 @@ impl Maintenance {
     }
 
     /// Makes those the plans of the scope.
-    pub(super) fn put(&mut self, scope: Scope, plans: Plans) {
+    pub(super) fn put(&mut self, scope: Scope, plans: Shared<Plans>) {
         self.by_scope.insert(scope, plans);
     }
 

@@ -54,6 +54,7 @@ mod registry;
 mod regroup;
 mod repairs;
 mod settling;
+mod sharing;
 mod snapshot;
 mod timeline;
 mod timers;
@@ -81,6 +82,7 @@ use ledger::Ledger;
 use maintenance::Maintenance;
 use policies::Policies;
 use registry::Registry;
+use sharing::Shared;
 use timers::{Owner, Timers};
 
 /// All that can come in.
@@ -113,9 +115,9 @@ pub struct Engine {
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 struct State {
     now: Instant,
-    policies: Policies,
+    policies: Shared<Policies>,
     /// By the place of its name in the registry.
-    groups: Vec<Group>,
+    groups: Vec<Shared<Group>>,
     incidents: Incidents,
     maintenance: Maintenance,
     feeds: Vec<Listener>,
@@ -142,8 +144,12 @@ impl Engine {
     pub fn new() -> Self {
         let mut registry = Registry::default();
         registry.group("all");
-        let state =
-            State { now: Instant::MIN, last_old: Instant::MIN, groups: vec![Group::default()], ..State::default() };
+        let state = State {
+            now: Instant::MIN,
+            last_old: Instant::MIN,
+            groups: vec![Shared::default()],
+            ..State::default()
+        };
         Self { state, registry, drills: Drills::default() }
     }
 

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Engine;
 use super::incidents::{Touched, Tracked};
 use super::regroup::Regrouping;
+use super::sharing::Shared;
 use crate::model::effect::Effect;
 use crate::model::event::Cause;
 use crate::model::incident::{Incident, IncidentId, Status};
@@ -143,7 +144,7 @@ impl Engine {
             levels: Vec::new(),
             drill: self.state.drill.clone(),
         };
-        records.insert(id, Tracked::new(incident, place));
+        records.insert(id, Shared::new(Tracked::new(incident, place)));
         if let Some(history) = self.registry.history_mut(place) {
             history.incidents.push(id);
         }

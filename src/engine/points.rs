@@ -3,6 +3,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use super::sharing::Shared;
 use crate::model::time::{Instant, Span};
 
 /// Points of one block: enough that a late one moves little, few enough that summing them costs little.
@@ -72,14 +73,14 @@ impl Sums {
 /// Amounts by instant.
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Points {
-    blocks: Vec<Block>,
+    blocks: Shared<Vec<Block>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 struct Block {
     /// The instant of the first of its points.
     first: Instant,
-    points: Vec<(Instant, Pair)>,
+    points: Shared<Vec<(Instant, Pair)>>,
     /// The sums of all blocks before.
     before: Sums,
 }
@@ -90,16 +91,17 @@ impl Points {
         if pair == Pair::default() {
             return;
         }
-        let after = self.blocks.partition_point(|block| block.first <= at);
+        let blocks: &mut Vec<Block> = &mut self.blocks;
+        let after = blocks.partition_point(|block| block.first <= at);
         let place = after.saturating_sub(1);
-        if self.blocks.is_empty() {
-            self.blocks.push(Block::default());
+        if blocks.is_empty() {
+            blocks.push(Block::default());
         }
-        for block in &mut self.blocks[place + 1..] {
+        for block in &mut blocks[place + 1..] {
             block.before.add(at, pair);
         }
-        let block = &mut self.blocks[place];
-        let points = &mut block.points;
+        let block = &mut blocks[place];
+        let points: &mut Vec<_> = &mut block.points;
         let inside = points.partition_point(|&(known, _)| known < at);
         match points.get_mut(inside) {
             Some((known, amount)) if *known == at => {
@@ -113,7 +115,7 @@ impl Points {
         let count = points.len();
         match points.first() {
             Some(&(first, _)) => block.first = first,
-            None => _ = self.blocks.remove(place),
+            None => _ = blocks.remove(place),
         }
         if count > BLOCK_MAX {
             self.split(place);
@@ -125,10 +127,10 @@ impl Points {
         let block = &mut self.blocks[place];
         // Points mostly come at the end: there the block stays nearly full, so that little room is lost.
         let half = if last { BLOCK_MAX - BLOCK_MAX / 8 } else { BLOCK_MAX / 2 };
-        let points = block.points.split_off(half);
+        let points = Shared::new(block.points.split_off(half));
         block.points.shrink_to_fit();
         let mut before = block.before;
-        for &(at, pair) in &block.points {
+        for &(at, pair) in block.points.iter() {
             before.add(at, pair);
         }
         let first = points.first().map_or(block.first, |&(first, _)| first);
@@ -142,8 +144,9 @@ impl Points {
         let Some(last) = begun.checked_sub(1) else { return Pair::default() };
         self.blocks.drain(..last);
         let block = &mut self.blocks[0];
-        block.points.drain(..block.points.partition_point(|&(known, _)| known < at));
-        block.points.shrink_to_fit();
+        let points: &mut Vec<_> = &mut block.points;
+        points.drain(..points.partition_point(|&(known, _)| known < at));
+        points.shrink_to_fit();
         match block.points.first() {
             Some(&(first, _)) => block.first = first,
             None => _ = self.blocks.remove(0),

@@ -168,7 +168,7 @@ impl Engine {
 
     /// Who does what by when.
     #[must_use]
-    pub const fn procedure(&self) -> &Procedure {
+    pub fn procedure(&self) -> &Procedure {
         &self.state.policies.procedure
     }
 

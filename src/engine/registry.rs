@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::history::{Episode, History};
 use super::measuring::Samples;
+use super::sharing::{Chunks, Shared};
 use crate::model::service::{ServiceFacts, ServiceName};
 use crate::model::time::Instant;
 
@@ -34,9 +35,9 @@ pub(super) struct Service {
     /// Since when it is observed, or [`Instant::MIN`].
     pub(super) since: Instant,
     /// Absent for a service that never had an outage.
-    pub(super) history: Option<Box<History>>,
+    pub(super) history: Option<Shared<History>>,
     /// Absent for a service that was never measured.
-    pub(super) samples: Option<Box<Samples>>,
+    pub(super) samples: Option<Shared<Samples>>,
 }
 
 /// What many services share word for word: numbers of words, and of the list of the groups that follow from them.
@@ -75,10 +76,10 @@ const NO_USERS: u64 = u64::MAX;
 pub(super) struct Registry {
     pub(super) kept: Kept,
     /// Places by name. Looked up, never iterated.
-    places: HashTable<u32>,
+    places: Shared<HashTable<u32>>,
     /// Those that depend on a service: `children[starts[place]..starts[place + 1]]`.
-    pub(super) starts: Vec<u32>,
-    pub(super) children: Vec<u32>,
+    pub(super) starts: Shared<Vec<u32>>,
+    pub(super) children: Shared<Vec<u32>>,
     /// Users of all services of a kind, by the kind's word.
     users_of_kind: HashMap<u32, u64>,
 }
@@ -86,35 +87,35 @@ pub(super) struct Registry {
 /// What of it is in a snapshot; all else follows from it.
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Kept {
-    pub(super) services: Vec<Service>,
+    pub(super) services: Chunks<Service>,
     /// All names, one after the other, in the order of the places.
-    names: String,
+    names: Shared<String>,
     /// All titles, one after the other.
-    titles: String,
-    words: Shared<Box<str>>,
-    descriptions: Shared<Description>,
-    group_lists: Shared<Vec<u32>>,
+    titles: Shared<String>,
+    words: Shared<Interned<Box<str>>>,
+    descriptions: Shared<Interned<Description>>,
+    group_lists: Shared<Interned<Vec<u32>>>,
     /// Lists of parents; of alternatives one is enough.
-    parent_lists: Shared<Vec<Vec<u32>>>,
+    parent_lists: Shared<Interned<Vec<Vec<u32>>>>,
     /// The groups' names, by place.
-    group_names: Shared<Box<str>>,
+    group_names: Shared<Interned<Box<str>>>,
 }
 
 /// Values that many share, each kept once.
 #[derive(Clone, Debug)]
-struct Shared<T> {
+struct Interned<T> {
     list: Vec<T>,
     /// Numbers by value. Looked up, never iterated.
     numbers: HashTable<u32>,
 }
 
-impl<T> Default for Shared<T> {
+impl<T> Default for Interned<T> {
     fn default() -> Self {
         Self { list: Vec::new(), numbers: HashTable::new() }
     }
 }
 
-impl<T: Hash> Shared<T> {
+impl<T: Hash> Interned<T> {
     fn get(&self, number: u32) -> Option<&T> {
         self.list.get(number as usize)
     }
@@ -142,25 +143,25 @@ impl<T: Hash> Shared<T> {
     }
 }
 
-impl Shared<Box<str>> {
+impl Interned<Box<str>> {
     fn number_of(&mut self, word: &str) -> u32 {
         self.find(word).unwrap_or_else(|| self.push(word.into()))
     }
 }
 
-impl<T: PartialEq> PartialEq for Shared<T> {
+impl<T: PartialEq> PartialEq for Interned<T> {
     fn eq(&self, other: &Self) -> bool {
         self.list == other.list
     }
 }
 
-impl<T: BorshSerialize> BorshSerialize for Shared<T> {
+impl<T: BorshSerialize> BorshSerialize for Interned<T> {
     fn serialize<W: Write>(&self, writer: &mut W) -> io::Result<()> {
         self.list.serialize(writer)
     }
 }
 
-impl<T: BorshDeserialize + Hash> BorshDeserialize for Shared<T> {
+impl<T: BorshDeserialize + Hash> BorshDeserialize for Interned<T> {
     fn deserialize_reader<R: Read>(reader: &mut R) -> io::Result<Self> {
         let mut shared = Self::default();
         for value in Vec::<T>::deserialize_reader(reader)? {
@@ -205,10 +206,10 @@ impl Registry {
                 next[parent as usize] += 1;
             }
         }
-        self.starts = starts;
-        self.children = children;
+        self.starts = Shared::new(starts);
+        self.children = Shared::new(children);
         self.users_of_kind.clear();
-        for service in services {
+        for service in services.iter() {
             if let Some(users) = service.users() {
                 let kind = self.kept.descriptions.get(service.description).map_or(0, |shared| shared.kind);
                 let sum = self.users_of_kind.entry(kind).or_default();
@@ -245,8 +246,6 @@ impl Registry {
         }
         // All of them are taken in first, so that each can be named as a parent. A million take no more room than a
         // million do.
-        let more = catalogue.len().saturating_sub(self.len());
-        self.kept.services.reserve_exact(more);
         let places: Vec<u32> = catalogue.iter().map(|(name, _)| self.place(name)).collect();
         for (&place, (_, facts)) in places.iter().zip(catalogue) {
             self.describe(place, facts);
@@ -309,7 +308,8 @@ impl Registry {
         });
         self.enter(place);
         let count = self.starts.last().copied().unwrap_or(0);
-        self.starts.resize(self.len() + 1, count);
+        let ends = self.len() + 1;
+        self.starts.resize(ends, count);
         place
     }
 

@@ -9,6 +9,7 @@ use super::history::{ActionMark, Brief, History};
 use super::maintenance::{Plans, Scope};
 use super::policies::Terms;
 use super::registry::index;
+use super::sharing::Shared;
 use super::timeline::{Around, Stand, Step, Timeline};
 use super::timers::{Owner as TimerOwner, Timer};
 use crate::model::alert::Owner;
@@ -239,7 +240,7 @@ impl Engine {
         let targets = self.state.policies.targets(now);
         let promise = if targets.names_group(&name) { self.promise_of_group(&name, now) } else { None };
         let owner = Owner::Group(name);
-        let group = &mut self.state.groups[place as usize];
+        let group: &mut Group = &mut self.state.groups[place as usize];
         let mut alerts = std::mem::take(&mut group.alerts);
         let (judged, watch) = budget::of_group(promise, group, &owner, &alerts, now);
         budget::update(&mut alerts, judged.wanted, now, &Reason::Budget, effects);
@@ -250,11 +251,11 @@ impl Engine {
         self.state.timers.set(TimerOwner::Group(place), Timer::Budget, deadline);
     }
 
-    pub(super) fn take_history(&mut self, place: u32) -> Option<Box<History>> {
+    pub(super) fn take_history(&mut self, place: u32) -> Option<Shared<History>> {
         self.registry.kept.services[place as usize].history.take()
     }
 
-    pub(super) fn put_history(&mut self, place: u32, history: Box<History>) {
+    pub(super) fn put_history(&mut self, place: u32, history: Shared<History>) {
         self.registry.kept.services[place as usize].history = Some(history);
     }
 
@@ -262,7 +263,7 @@ impl Engine {
 
     /// Makes room for groups that were named since.
     pub(super) fn grow_groups(&mut self) {
-        self.state.groups.resize_with(self.registry.group_names().len(), Group::default);
+        self.state.groups.resize_with(self.registry.group_names().len(), Shared::default);
     }
 
     /// Takes a service, with all that is known of it, into its groups.
@@ -328,7 +329,7 @@ impl Engine {
 
     /// Makes other plans those of a scope; `from` is when they excuse other things than before, if they do. Returns
     /// whether they could be: nothing that is folded changes.
-    pub(super) fn excuse(&mut self, scope: Scope, plans: Plans, from: Option<Instant>) -> bool {
+    pub(super) fn excuse(&mut self, scope: Scope, plans: Shared<Plans>, from: Option<Instant>) -> bool {
         let Some(from) = from else {
             self.state.maintenance.put(scope, plans);
             return true;

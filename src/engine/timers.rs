@@ -1,10 +1,9 @@
 //! The one table of all deadlines. Every entry has a name, so "why did you wake me" has an answer.
 //! A healthy service has no entry.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use super::sharing::Map;
 use crate::model::time::Instant;
 
 /// Why the engine wants to be woken.
@@ -66,8 +65,8 @@ impl Timer {
 /// Deadlines by owner and name, and in the order in which they are due.
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Timers {
-    armed: BTreeMap<(Owner, Timer), Instant>,
-    due: BTreeSet<(Instant, Owner, Timer)>,
+    armed: Map<(Owner, Timer), Instant>,
+    due: Map<(Instant, Owner, Timer), ()>,
 }
 
 impl Timers {
@@ -84,12 +83,12 @@ impl Timers {
             self.due.remove(&(before, owner, timer));
         }
         if let Some(deadline) = deadline {
-            self.due.insert((deadline, owner, timer));
+            self.due.insert((deadline, owner, timer), ());
         }
     }
 
     /// The earliest deadline.
     pub(super) fn first(&self) -> Option<(Instant, Owner, Timer)> {
-        self.due.first().copied()
+        self.due.get_min().map(|&(due, ())| due)
     }
 }

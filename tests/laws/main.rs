@@ -120,6 +120,22 @@ proptest! {
         prop_assert!(plain.snapshot() == restarted.snapshot());
     }
 
+    /// A copy stays as it was whatever its original goes through, and the original does not feel that there is one.
+    #[test]
+    fn copies_do_not_matter(world in world(), copied in vec(any::<bool>(), 41)) {
+        let (plain, expected) = run(&world, |_, _, _| {});
+        let mut copied = copied.into_iter();
+        let mut copies = Vec::new();
+        let (original, effects) = run(&world, |engine, _, _| {
+            if copied.next() == Some(true) {
+                copies.push((engine.clone(), engine.snapshot()));
+            }
+        });
+        prop_assert!(effects == expected, "{}", difference(&effects, &expected));
+        prop_assert!(plain.snapshot() == original.snapshot());
+        prop_assert!(copies.iter().all(|(copy, then)| copy.snapshot() == *then));
+    }
+
     /// The same events in any order give the same figures.
     #[test]
     fn law_3_arrival_order_does_not_matter(
