@@ -26,10 +26,10 @@ use crate::engine::{Engine, Input};
 use crate::ingest::actions::{Desk, act};
 use crate::ingest::decode::{Gate, Layout, decode};
 use crate::ingest::http::{Intake, post_events};
-use crate::journal::{self, Journal, JournalError, Kind, Stored};
+use crate::journal::{self, Checkpoints, Journal, JournalError, Kind, Stored};
 use crate::model::time::Instant;
 use crate::notify::{self, Alertmanager, Outbox};
-use crate::pipeline::{self, CheckpointPace, INBOX_MAX, Pipeline, Submission};
+use crate::pipeline::{self, CheckpointPace, Checkpointer, INBOX_MAX, Pipeline, Submission};
 use crate::problem::{self, Problem};
 use crate::server;
 use crate::store::changes::Changes;
@@ -230,9 +230,10 @@ fn recover(
     telemetry: Telemetry,
 ) -> Result<(Pipeline, Outbox), DaemonError> {
     let journal = Journal::open(&settings.storage.path)?;
-    let file = journal.file().display().to_string();
+    let checkpoints = Checkpoints::open(&settings.storage.path)?;
+    let file = checkpoints.file().display().to_string();
     let tables = |error| DaemonError::Tables { file: file.clone(), error };
-    let connection = journal.second_connection()?;
+    let connection = checkpoints.second_connection()?;
     store::prepare(&connection)
         .and_then(|()| notify::prepare(&connection))
         .and_then(|()| changes.load(&connection))
@@ -242,7 +243,7 @@ fn recover(
         vec![Box::new(Store::default()), Box::new(outbox.clone()), Box::new(changes)];
     let last = journal.sequence();
     let mut told = 0;
-    let mut read_back = pipeline::recover(&journal, &decode_stored, |effects, sequence| {
+    let mut read_back = pipeline::recover(&journal, &checkpoints, &decode_stored, |effects, sequence| {
         for outlet in &mut outlets {
             outlet.take(effects);
         }
@@ -271,6 +272,7 @@ fn recover(
     let known = journal.last_policy()?;
     let mut pipeline = Pipeline {
         journal,
+        checkpointer: Checkpointer::new(checkpoints),
         engine: engine.clone(),
         clock: clock.clone(),
         telemetry,

@@ -3,8 +3,10 @@
 //! One task owns journal and engine. Its priorities, in this order:
 //! 1. deadlines of the engine that fell due: a page waits for nothing;
 //! 2. batches that wait, all of them with one sync;
-//! 3. a checkpoint that is due;
+//! 3. a checkpoint that is due, of a copy of the engine and on a thread of its own;
 //! 4. the end, once everything taken in is durable and answered.
+
+mod checkpointer;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,13 +17,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Stopwatch};
 use crate::engine::{Engine, Input};
-use crate::journal::{Batch, Journal, JournalError, Kind, Outlet, Stored};
+use crate::journal::{Batch, Checkpoint, Checkpoints, Journal, JournalError, Kind, Outlet, Stored};
 use crate::model::calendar::Unit;
 use crate::model::effect::{Effect, EffectKind};
 use crate::model::event::{Event, Outcome};
 use crate::model::policy::Policy;
 use crate::model::time::{Instant, Span};
 use crate::telemetry::Telemetry;
+pub use checkpointer::Checkpointer;
 
 /// Batches that wait for the journal. A body waits with a few hundred kilobytes at most times, and the memory of all
 /// of them is bounded by `server.max_inflight_bytes`; this bounds how long the last one waits: 1024 batches are a
@@ -70,6 +73,8 @@ pub struct CheckpointPace {
 pub struct Pipeline {
     /// Durable log.
     pub journal: Journal,
+    /// Writes checkpoints.
+    pub checkpointer: Checkpointer,
     /// Read by others between batches; written here alone.
     pub engine: Arc<RwLock<Engine>>,
     /// Tells the time.
@@ -110,12 +115,21 @@ pub fn apply_batch(
 /// When the journal fails or is damaged.
 pub fn recover(
     journal: &Journal,
+    checkpoints: &Checkpoints,
     decode: &dyn Fn(&Stored) -> Result<Vec<Input>, String>,
     mut each: impl FnMut(&[Effect], u64),
 ) -> Result<Engine, JournalError> {
-    let sound = journal.checkpoints()?.into_iter().find_map(|checkpoint| {
-        Engine::restore(&checkpoint.snapshot).ok().map(|engine| (engine, checkpoint.sequence))
-    });
+    let known = checkpoints.read()?;
+    if let Some(ahead) = known.iter().find(|checkpoint| checkpoint.sequence > journal.sequence()) {
+        return Err(JournalError::Behind {
+            file: journal.file().display().to_string(),
+            sequence: journal.sequence(),
+            checkpoints: checkpoints.file().display().to_string(),
+            ahead: ahead.sequence,
+        });
+    }
+    let restore = |checkpoint: &Checkpoint| Engine::read_snapshot(checkpoint.snapshot().ok()?).ok();
+    let sound = known.into_iter().find_map(|checkpoint| Some((restore(&checkpoint)?, checkpoint.sequence)));
     let (mut engine, after) = sound.unwrap_or_default();
     let mut effects = Vec::new();
     let mut last: Option<(Instant, u64)> = None;
@@ -205,8 +219,9 @@ impl Pipeline {
             if !group.is_empty() {
                 since_checkpoint += self.commit(&mut group)?;
             }
+            let idle = self.checkpointer.settle(&mut self.outlets, &self.telemetry)?;
             let due = since_checkpoint >= self.pace.events || self.clock.now() >= next_checkpoint;
-            if due && since_checkpoint > 0 {
+            if due && idle && since_checkpoint > 0 {
                 let now = self.clock.now();
                 if now >= next_fold {
                     self.fold(now)?;
@@ -215,11 +230,15 @@ impl Pipeline {
                 self.checkpoint();
                 since_checkpoint = 0;
             }
-            if due {
+            if due && idle {
                 next_checkpoint = self.clock.now().plus(self.pace.interval);
             }
         }
+        self.checkpointer.finished().await;
+        self.checkpointer.settle(&mut self.outlets, &self.telemetry)?;
         self.checkpoint();
+        self.checkpointer.finished().await;
+        self.checkpointer.settle(&mut self.outlets, &self.telemetry)?;
         Ok(())
     }
 
@@ -353,26 +372,14 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Writes a checkpoint. One that fails is no loss: the journal has it all, and the next one is tried in its time.
+    /// Has a checkpoint written. One that fails is no loss: the journal has it all, and the next one is tried in its time.
     fn checkpoint(&mut self) {
         let watch = Stopwatch::start();
-        let engine = read(&self.engine);
-        let snapshot = engine.snapshot();
-        for outlet in &mut self.outlets {
-            outlet.look_up(&|id| engine.interruptions_of(id));
-        }
-        drop(engine);
-        match self.journal.checkpoint(&snapshot, &mut self.outlets) {
-            Ok(()) => {
-                self.telemetry.checkpoint_seconds.observe(watch.seconds());
-                self.telemetry.checkpoint_sequence.set(self.journal.sequence().cast_signed());
-                self.telemetry.journal_bytes.set(self.journal.bytes().cast_signed());
-            }
-            Err(error) => {
-                self.telemetry.checkpoint_failures.inc();
-                tracing::error!(%error, "a checkpoint failed; the journal has everything, starting will take longer");
-            }
-        }
+        let engine = read(&self.engine).clone();
+        let rows = self.outlets.iter_mut().map(|outlet| outlet.rows()).collect();
+        self.checkpointer.write(self.journal.sequence(), engine, rows);
+        self.telemetry.checkpoint_pause_seconds.observe(watch.seconds());
+        self.telemetry.journal_bytes.set(self.journal.bytes().cast_signed());
     }
 }
 

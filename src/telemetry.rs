@@ -42,6 +42,8 @@ pub struct Telemetry {
     pub journal_bytes: IntGauge,
     /// One checkpoint.
     pub checkpoint_seconds: Histogram,
+    /// How long one held everything else up.
+    pub checkpoint_pause_seconds: Histogram,
     /// Checkpoints that failed.
     pub checkpoint_failures: IntCounter,
     /// The last batch in the last checkpoint.
@@ -109,8 +111,13 @@ impl Telemetry {
             journal_bytes: make.gauge("fournines_journal_bytes", "The size of the journal's file.")?,
             checkpoint_seconds: make.histogram(
                 "fournines_checkpoint_duration_seconds",
-                "One checkpoint: the snapshot and its commit.",
+                "One checkpoint: the snapshot and its commit, beside everything else.",
                 &SECONDS,
+            )?,
+            checkpoint_pause_seconds: make.histogram(
+                "fournines_checkpoint_pause_seconds",
+                "How long a checkpoint held everything else up.",
+                &[0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5],
             )?,
             checkpoint_failures: make.counter("fournines_checkpoint_failures_total", "Checkpoints that failed.")?,
             checkpoint_sequence: make.gauge(

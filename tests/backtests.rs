@@ -230,5 +230,5 @@ fn wrong_calls_say_what_would_be_right() {
     let (code, error) = said(&of_storage(folder.path(), "[targets]\navailable = 1\n", &[]));
     assert!(code == Some(2) && error.contains("new.toml:2") && error.contains("availability"), "{error}");
     let (code, error) = said(&of_storage(folder.path(), "", &[]));
-    assert!(code == Some(1) && error.contains("fournines.db"), "{error}");
+    assert!(code == Some(1) && error.contains("journal.db"), "{error}");
 }

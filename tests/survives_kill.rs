@@ -337,7 +337,7 @@ fn a_damaged_journal_is_refused_with_its_file_and_place() {
     }
     // Killed, so that no checkpoint spares it the reading.
     drop(daemon);
-    let file = folder.path().join("data/fournines.db");
+    let file = folder.path().join("data/journal.db");
     let database = rusqlite::Connection::open(&file).unwrap();
     // The first batch is the policy; the third is the second event.
     database.execute_batch("DROP TRIGGER batches_stay").unwrap();

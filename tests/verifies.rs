@@ -81,7 +81,8 @@ fn the_chain_verifies_after_a_thousand_operations_with_kills_and_nothing_done_is
     let details: BTreeSet<String> = select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     let lost: Vec<&String> = done.iter().filter(|detail| !details.contains(*detail)).collect();
     assert!(lost.is_empty(), "{lost:?}");
-    let refused = rows.execute("UPDATE batches SET source = 'x'", []).unwrap_err();
+    let journal = Connection::open(storage.join("journal.db")).unwrap();
+    let refused = journal.execute("UPDATE batches SET source = 'x'", []).unwrap_err();
     assert!(refused.to_string().contains("append-only"), "{refused}");
 }
 
@@ -102,28 +103,33 @@ fn a_flipped_byte_is_found_and_named() {
     }
     daemon.stop();
     let (storage, copy) = (folder.path().join("data"), tempfile::tempdir().unwrap());
-    let file = storage.join("fournines.db");
-    // All of it is in the file itself.
-    let whole = Connection::open(&file).unwrap();
-    whole.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-    drop(whole);
+    const FILES: [(&str, &[&str]); 2] = [
+        ("journal.db", &["batches"]),
+        (
+            "fournines.db",
+            &[
+                "checkpoints",
+                "incidents",
+                "incident_outages",
+                "incident_stages",
+                "incident_actions",
+                "incident_levels",
+                "incident_clocks",
+                "incident_changes",
+            ],
+        ),
+    ];
+    // All of it is in the files themselves.
+    for (name, _) in FILES {
+        let whole = Connection::open(storage.join(name)).unwrap();
+        whole.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    }
     let (sound, said) = verify(&storage);
     assert!(sound, "{said}");
-    let bytes = fs::read(&file).unwrap();
-    let text = |path: &Path| -> Result<Vec<String>, rusqlite::Error> {
+    let text = |path: &Path, tables: &[&str]| -> Result<Vec<String>, rusqlite::Error> {
         let connection = Connection::open(path)?;
         let mut all = Vec::new();
-        for table in [
-            "batches",
-            "checkpoints",
-            "incidents",
-            "incident_outages",
-            "incident_stages",
-            "incident_actions",
-            "incident_levels",
-            "incident_clocks",
-            "incident_changes",
-        ] {
+        for table in tables {
             let mut select = connection.prepare(&format!("SELECT * FROM {table}"))?;
             let count = select.column_count();
             let mut rows = select.query([])?;
@@ -135,17 +141,23 @@ fn a_flipped_byte_is_found_and_named() {
         }
         Ok(all)
     };
-    let before = text(&file).unwrap();
+    let whole = FILES.map(|(name, tables)| {
+        let path = storage.join(name);
+        fs::copy(&path, copy.path().join(name)).unwrap();
+        (name, tables, fs::read(&path).unwrap(), text(&path, tables).unwrap())
+    });
     let mut chance = Chance(9);
     let mut found = 0;
-    for _ in 0..200 {
+    for round in 0..300 {
+        let (name, tables, bytes, before) = &whole[round % 2];
         let place = usize::try_from(chance.below(bytes.len() as u64)).unwrap();
         let mut changed = bytes.clone();
         changed[place] ^= 1 << chance.below(8);
-        let path = copy.path().join("fournines.db");
+        let path = copy.path().join(name);
         fs::write(&path, &changed).unwrap();
-        let same = text(&path).is_ok_and(|after| after == before);
+        let same = text(&path, tables).is_ok_and(|after| after == *before);
         let (sound, said) = verify(copy.path());
+        fs::write(&path, bytes).unwrap();
         // A byte that holds nothing may be anything.
         assert!(same || !sound, "byte {place} was changed, and nothing is wrong: {said}");
         // Of a file whose own description of its tables is changed, the database says where, or that it cannot read it.
@@ -165,13 +177,14 @@ fn a_flipped_byte_is_found_and_named() {
     assert!(found > 30, "only {found} changed something");
 
     // One in the middle of a batch is named by that.
-    let connection = Connection::open(&file).unwrap();
+    let (name, _, bytes, _) = &whole[0];
+    let connection = Connection::open(storage.join(name)).unwrap();
     let payload: Vec<u8> =
         connection.query_row("SELECT payload FROM batches WHERE sequence = 17", [], |row| row.get(0)).unwrap();
     let place = bytes.windows(payload.len()).position(|window| window == payload).unwrap();
-    let mut changed = bytes;
+    let mut changed = bytes.clone();
     changed[place + payload.len() / 2] ^= 1;
-    fs::write(copy.path().join("fournines.db"), &changed).unwrap();
+    fs::write(copy.path().join(name), &changed).unwrap();
     let (sound, said) = verify(copy.path());
     assert!(!sound && said.contains("batch 17: its checksum does not match"), "{said}");
     assert!(!said.contains("batch 16:") && !said.contains("batch 18:"), "{said}");

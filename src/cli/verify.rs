@@ -1,5 +1,6 @@
 //! `fournines verify`: checks the journal, its chain, the checkpoints and the rows, and says what is damaged.
 
+use std::io::Read;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,7 +9,7 @@ use super::send::bar;
 use super::{Failure, settings};
 use crate::daemon::decode_stored;
 use crate::engine::{BadSnapshot, Engine};
-use crate::journal::{Checkpoint, Journal, Stored, integrity, open_reader};
+use crate::journal::{Checkpoint, Checkpoints, Stored, integrity, open_reader};
 use crate::model::time::Instant;
 use crate::pipeline::apply_batch;
 use crate::store;
@@ -57,14 +58,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let journal = journal.map_err(failed)?;
     let file = journal.file().display().to_string();
     let mut examination = Examination { wrong: structure, ..Examination::default() };
-    let mut checkpoints = match journal.checkpoints() {
+    let kept = Checkpoints::open_reader(&folder).map_err(failed)?;
+    let mut checkpoints = match kept.read() {
         Ok(checkpoints) => checkpoints,
         Err(error) => {
             examination.wrong.push(format!("checkpoints: cannot be read: {error}; the journal has it all"));
             Vec::new()
         }
     };
-    match journal.checkpoint_count() {
+    match kept.count() {
         Ok(count) if count > checkpoints.len() as u64 => {
             let unreadable = count - checkpoints.len() as u64;
             examination.wrong.push(format!("{unreadable} checkpoint(s): cannot be read; the journal has it all"));
@@ -81,7 +83,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         read = sequence;
         examination.take(sequence, stored);
         while let Some(checkpoint) = waiting.next_if(|checkpoint| checkpoint.sequence <= sequence) {
-            examination.compare(checkpoint, &journal, waiting.peek().is_none());
+            examination.compare(checkpoint, &kept, waiting.peek().is_none());
         }
     });
     if let Err(error) = examined {
@@ -122,13 +124,17 @@ impl Examination {
     }
 
     /// Holds a checkpoint, and with the last one the rows that were written with it, against what the journal says.
-    fn compare(&mut self, checkpoint: &Checkpoint, journal: &Journal, with_rows: bool) {
+    fn compare(&mut self, checkpoint: &Checkpoint, kept: &Checkpoints, with_rows: bool) {
         let sequence = checkpoint.sequence;
         if self.broken {
             self.wrong.push(format!("checkpoint {sequence}: not compared, as the journal is damaged before it"));
             return;
         }
-        let restored = match Engine::restore(&checkpoint.snapshot) {
+        let mut snapshot = Vec::new();
+        if let Err(error) = checkpoint.snapshot().and_then(|mut reader| reader.read_to_end(&mut snapshot)) {
+            return self.wrong.push(format!("checkpoint {sequence}: cannot be unpacked: {error}"));
+        }
+        let restored = match Engine::restore(&snapshot) {
             Ok(restored) => restored,
             // It is made anew by the next start.
             Err(BadSnapshot::OtherVersion) => return,
@@ -137,14 +143,14 @@ impl Examination {
         let mut effects = Vec::new();
         self.engine.advance(restored.now().max(self.last.unwrap_or(Instant::MIN)), &mut effects);
         self.changes.take(&effects);
-        if self.engine.snapshot() != checkpoint.snapshot {
+        if self.engine.snapshot() != snapshot {
             self.wrong.push(format!("checkpoint {sequence}: is not what the journal up to it amounts to"));
         }
         if with_rows {
             let known = self.engine.folded_until().unwrap_or(Instant::MIN);
             let incidents = self.engine.incidents().chain(self.engine.drill_incidents());
             let outages = |id| self.engine.interruptions_of(id);
-            match store::differences(journal.file(), incidents, &outages, &self.changes, known) {
+            match store::differences(kept.file(), incidents, &outages, &self.changes, known) {
                 Ok(wrong) => self.wrong.extend(wrong),
                 Err(error) => self.wrong.push(format!("the rows of incidents: {error}")),
             }

@@ -1,4 +1,4 @@
-//! The log in one SQLite file: write-ahead, synced at every commit.
+//! The log in an SQLite file of its own: write-ahead, synced at every commit.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,15 +7,11 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, pa
 use xxhash_rust::xxh3::Xxh3;
 
 use super::chain::{self, Link};
-use super::{Batch, Checkpoint, JournalError, Kind, Outlet, Stored};
+use super::{Batch, JournalError, Kind, LAYOUT, Stored, checkpoints, older};
 use crate::model::time::{Instant, Span};
 
 /// The file's name in the storage folder.
-const FILE: &str = "fournines.db";
-/// The layout of the file. It changes when an older fournines could no longer read it. Layout 1 had no chain.
-const LAYOUT: i64 = 2;
-/// Checkpoints kept: the last, and one before it in case the last is damaged.
-const CHECKPOINTS_KEPT: u64 = 2;
+const FILE: &str = "journal.db";
 
 /// Batches as [`read_batch`] reads them.
 const BATCHES: &str = "SELECT sequence, received, kind, source, key, events, payload, checksum, chain FROM batches";
@@ -30,7 +26,7 @@ CREATE TRIGGER IF NOT EXISTS batches_are_kept BEFORE DELETE ON batches BEGIN
 END;
 ";
 
-const SCHEMA: &str = "
+pub(super) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS batches (
     sequence INTEGER PRIMARY KEY,
     received INTEGER NOT NULL,  -- microseconds since 1970, never going backwards
@@ -41,11 +37,6 @@ CREATE TABLE IF NOT EXISTS batches (
     payload  BLOB NOT NULL,     -- zstd of the text
     checksum INTEGER NOT NULL,  -- xxh3 of all of the above
     chain    BLOB               -- SHA-256 of the one before and of all of the above but the checksum
-) STRICT;
-CREATE TABLE IF NOT EXISTS checkpoints (
-    sequence INTEGER PRIMARY KEY,
-    snapshot BLOB NOT NULL,     -- zstd of the engine's state
-    checksum INTEGER NOT NULL
 ) STRICT;
 ";
 
@@ -84,19 +75,17 @@ impl Journal {
         let file = file_in(folder);
         let failed = |error| JournalError::Database { file: file.display().to_string(), error };
         let lock = hold(folder, &file)?;
-        let mut connection = Connection::open(&file).map_err(failed)?;
+        let connection = Connection::open(&file).map_err(failed)?;
         connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(failed)?;
         connection
             .execute_batch(
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;",
             )
             .map_err(failed)?;
-        connection.execute_batch(SCHEMA).map_err(failed)?;
         let layout: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
         match layout {
-            0 => connection.pragma_update(None, "user_version", LAYOUT).map_err(failed)?,
-            1 => chain::add(&mut connection, LAYOUT).map_err(failed)?,
-            LAYOUT => {}
+            0 => older::take_over(&connection, folder)?,
+            LAYOUT => older::let_go(folder)?,
             found => {
                 return Err(JournalError::Layout { file: file.display().to_string(), found, known: LAYOUT });
             }
@@ -191,61 +180,6 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes a checkpoint and the outlets' rows that belong to it in one transaction.
-    ///
-    /// # Errors
-    /// When it could not be made durable; the one before is then still there.
-    pub fn checkpoint(&mut self, snapshot: &[u8], outlets: &mut [Box<dyn Outlet>]) -> Result<(), JournalError> {
-        self.refuse_if_poisoned()?;
-        let packed = super::compress(snapshot);
-        let sequence = self.sequence;
-        let written = (|| {
-            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            for outlet in &mut *outlets {
-                outlet.write(&transaction)?;
-            }
-            transaction.execute(
-                "INSERT OR REPLACE INTO checkpoints VALUES (?1, ?2, ?3)",
-                params![signed(sequence), packed, snapshot_checksum(sequence, &packed)],
-            )?;
-            transaction.execute(
-                "DELETE FROM checkpoints WHERE sequence NOT IN
-                 (SELECT sequence FROM checkpoints ORDER BY sequence DESC LIMIT ?1)",
-                [signed(CHECKPOINTS_KEPT)],
-            )?;
-            transaction.commit()
-        })();
-        self.settle(written)?;
-        for outlet in outlets {
-            outlet.written();
-        }
-        Ok(())
-    }
-
-    /// The checkpoints that can be read, the latest first. One that is damaged is left out: the log has it all.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn checkpoints(&self) -> Result<Vec<Checkpoint>, JournalError> {
-        let read = || -> rusqlite::Result<Vec<Checkpoint>> {
-            let mut select = self
-                .connection
-                .prepare("SELECT sequence, snapshot, checksum FROM checkpoints ORDER BY sequence DESC")?;
-            let mut rows = select.query([])?;
-            let mut found = Vec::new();
-            while let Some(row) = rows.next()? {
-                let sequence = row.get::<_, i64>(0)?.unsigned_abs();
-                let packed: Vec<u8> = row.get(1)?;
-                let sound = row.get::<_, i64>(2)? == snapshot_checksum(sequence, &packed);
-                if let (true, Ok(snapshot)) = (sound, zstd::decode_all(&*packed)) {
-                    found.push(Checkpoint { sequence, snapshot });
-                }
-            }
-            Ok(found)
-        };
-        read().map_err(|error| self.failed(error))
-    }
-
     /// Reads every batch after `after`, in order. `each` may stop it with an error of its own, which then is that
     /// batch's damage.
     ///
@@ -305,15 +239,6 @@ impl Journal {
         Ok(())
     }
 
-    /// How many checkpoints there are, be they readable or not.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn checkpoint_count(&self) -> Result<u64, JournalError> {
-        let count = self.connection.query_row("SELECT count(*) FROM checkpoints", [], |row| row.get::<_, i64>(0));
-        count.map(i64::unsigned_abs).map_err(|error| self.failed(error))
-    }
-
     /// The link of a batch; of none, the beginning. Absent when it cannot be read.
     fn link_of(&self, sequence: u64) -> Result<Option<Link>, JournalError> {
         if sequence == 0 {
@@ -337,22 +262,6 @@ impl Journal {
             .optional()
             .map_err(|error| self.failed(error))?;
         Ok(packed.and_then(|packed| zstd::decode_all(&*packed).ok()))
-    }
-
-    /// A second connection to the same file, for rows that need not wait for a checkpoint.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn second_connection(&self) -> Result<Connection, JournalError> {
-        let open = || {
-            let connection = Connection::open(&self.file)?;
-            connection.busy_timeout(std::time::Duration::from_secs(10))?;
-            // What this connection writes may be lost to a power failure: it only says what need not be done again.
-            // The journal's own connection takes the log into the file.
-            connection.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;")?;
-            Ok(connection)
-        };
-        open().map_err(|error| self.failed(error))
     }
 
     fn refuse_if_poisoned(&self) -> Result<(), JournalError> {
@@ -387,17 +296,24 @@ pub fn open_reader(folder: &Path) -> Result<Journal, JournalError> {
     let file = file_in(folder);
     let failed = |error| JournalError::Database { file: file.display().to_string(), error };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(&file, flags).map_err(failed)?;
-    let layout: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+    let open = |file: &Path| {
+        let connection = Connection::open_with_flags(file, flags)?;
+        let layout: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        Ok((connection, layout))
+    };
+    // An older one is all in the other file.
+    let all = checkpoints::file_in(folder);
+    let older = !file.exists() && all.exists();
+    let (connection, layout) = open(if older { &all } else { &file }).map_err(failed)?;
     if layout != LAYOUT {
         return Err(JournalError::Layout { file: file.display().to_string(), found: layout, known: LAYOUT });
     }
     Journal::over(connection, file.clone(), None)
 }
 
-/// The journal's file in a storage folder.
+/// The log's file in a storage folder.
 #[must_use]
-pub fn file_in(folder: &Path) -> PathBuf {
+pub(super) fn file_in(folder: &Path) -> PathBuf {
     folder.join(FILE)
 }
 
@@ -473,15 +389,8 @@ fn checksum(sequence: u64, received: Instant, batch: &Batch) -> i64 {
     hash.digest().cast_signed()
 }
 
-fn snapshot_checksum(sequence: u64, packed: &[u8]) -> i64 {
-    let mut hash = Xxh3::new();
-    hash.update(&sequence.to_le_bytes());
-    hash.update(packed);
-    hash.digest().cast_signed()
-}
-
 /// SQLite has no unsigned numbers; these stay far below where that would show.
-const fn signed(number: u64) -> i64 {
+pub(super) const fn signed(number: u64) -> i64 {
     number.cast_signed()
 }
 

@@ -2,22 +2,30 @@
 //!
 //! A batch gets a sequence number and a receive time here and nowhere else. Many waiting batches are committed with
 //! one sync. A checkpoint is the engine's state at a sequence number, written with the rows of whoever
-//! keeps some ([`Outlet`]) in one transaction.
+//! keeps some ([`Outlet`]) in one transaction, while the log goes on.
 //!
 //! Must not enter: what a batch means.
 
 mod chain;
+mod checkpoints;
 mod embedded;
+mod older;
 mod structure;
+
+use std::sync::Arc;
 
 use rusqlite::Transaction;
 
-pub use embedded::{Journal, file_in, open_reader};
+pub use checkpoints::{Checkpoint, Checkpoints, file_in};
+pub use embedded::{Journal, open_reader};
 pub use structure::integrity;
 
 use crate::model::effect::Effect;
 use crate::model::incident::{IncidentId, Interruption};
 use crate::model::time::Instant;
+
+/// The layout of the files. It changes when an older fournines could no longer read them.
+const LAYOUT: i64 = 3;
 
 /// What a batch holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,33 +70,31 @@ pub struct Stored {
     pub text: Vec<u8>,
 }
 
-/// The engine's state at a place in the log.
-#[derive(Clone, Debug)]
-pub struct Checkpoint {
-    /// The last batch in it.
-    pub sequence: u64,
-    /// The engine's snapshot.
-    pub snapshot: Vec<u8>,
-}
-
-/// Whoever acts on effects, and keeps rows of what came of them in the journal's file. The rows are written with the
+/// Whoever acts on effects, and keeps rows of what came of them beside the checkpoints. The rows are written with the
 /// checkpoint that they belong to: what an effect before it asked for is in the rows, what one after it asks for is
 /// asked for again when the journal is replayed.
 pub trait Outlet: Send {
     /// Takes note of effects. Taking the same one twice is harmless.
     fn take(&mut self, effects: &[Effect]);
 
-    /// Looks up, before it writes, the outages of the incidents of which it keeps rows.
-    fn look_up(&mut self, _: &dyn Fn(IncidentId) -> Vec<Interruption>) {}
+    /// The rows as of now, to be written while more effects are taken.
+    fn rows(&mut self) -> Arc<dyn Rows>;
 
-    /// Writes what changed since the last time.
+    /// What came of writing them: what was not written belongs to the next ones.
+    fn settle(&mut self, written: bool);
+}
+
+/// Rows that belong to a checkpoint.
+pub trait Rows: Send + Sync {
+    /// Writes them. `outages` tells those of an incident, as of the checkpoint.
     ///
     /// # Errors
     /// When the database refuses; the checkpoint is then not written either, and everything is tried again later.
-    fn write(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()>;
-
-    /// What was written is durable.
-    fn written(&mut self);
+    fn write(
+        &self,
+        transaction: &Transaction<'_>,
+        outages: &dyn Fn(IncidentId) -> Vec<Interruption>,
+    ) -> rusqlite::Result<()>;
 }
 
 /// Why the journal cannot go on.
@@ -142,6 +148,24 @@ pub enum JournalError {
         /// The layout known.
         known: i64,
     },
+    /// The log ends before the state that was kept with it.
+    #[error(
+        "{file}: ends at sequence {sequence}, and {checkpoints} has the state at {ahead}: they are not of one another. Restore \
+         both from one backup, or remove {checkpoints} to have it made anew"
+    )]
+    Behind {
+        /// The log's file.
+        file: String,
+        /// Its last batch.
+        sequence: u64,
+        /// The checkpoints' file.
+        checkpoints: String,
+        /// The batch of a checkpoint.
+        ahead: u64,
+    },
+    /// The engine's state could not be made into bytes.
+    #[error("the state could not be packed: {0}")]
+    Snapshot(String),
     /// A sync failed before: nobody knows what of the last writes is on the disk.
     #[error("{file}: a write failed before; restart to read back what is durable")]
     Poisoned {
@@ -155,13 +179,26 @@ impl JournalError {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull};
-        matches!(self, Self::Database { error: rusqlite::Error::SqliteFailure(failure, _), .. }
-            if matches!(failure.code, DiskFull | DatabaseBusy | DatabaseLocked))
+        match self {
+            Self::Snapshot(_) => true,
+            Self::Database { error: rusqlite::Error::SqliteFailure(failure, _), .. } => {
+                matches!(failure.code, DiskFull | DatabaseBusy | DatabaseLocked)
+            }
+            _ => false,
+        }
     }
 }
 
 /// How hard payloads are compressed: level 1 is the fastest of zstd's and keeps a tenth of typical events.
 const ZSTD_LEVEL: i32 = 1;
+
+/// A writer that packs what it is given as [`compress`] does.
+///
+/// # Errors
+/// When the packer cannot be made, for want of memory.
+pub fn packer() -> std::io::Result<zstd::Encoder<'static, Vec<u8>>> {
+    zstd::Encoder::new(Vec::new(), ZSTD_LEVEL)
+}
 
 /// A payload as the journal keeps it.
 #[must_use]

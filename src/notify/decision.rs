@@ -3,6 +3,8 @@
 //! Whether the alert fires was decided in the engine; what waits or is withheld here is counted and listed, and every
 //! figure and clock goes on regardless.
 
+use std::sync::Arc;
+
 use crate::config::{Damping, Receiver, ReceiverKind};
 use crate::model::alert::{About, Alert, AlertName};
 use crate::model::delivery::{Muted, Why};
@@ -20,7 +22,7 @@ const OWED_AFTER: Span = Span::from_secs(10);
 /// One firing of an alert, from its beginning on.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub(super) alert: Alert,
+    pub(super) alert: Arc<Alert>,
     /// When the engine said that it fires.
     pub(super) since: Instant,
     pub(super) over: Option<Over>,

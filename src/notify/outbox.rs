@@ -16,10 +16,11 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::decision::{Closed, Entry, Over, Tell, Told, class};
 use crate::config::{Alerting, Receiver, ReceiverKind};
-use crate::journal::Outlet;
+use crate::journal::{self, Outlet};
 use crate::model::alert::{Alert, AlertKey};
 use crate::model::delivery::{Muted, Standing, Suppressed, Why};
 use crate::model::effect::{Effect, EffectKind};
+use crate::model::incident::{IncidentId, Interruption};
 use crate::model::time::{Instant, Span};
 use crate::telemetry::Telemetry;
 pub(super) use due::Message;
@@ -73,6 +74,10 @@ pub(super) type Firing = (AlertKey, Instant);
 #[derive(Debug, Default)]
 struct State {
     entries: BTreeMap<Firing, Entry>,
+    /// The pages of those that are no longer among them: of which what receivers said is still written down, and of
+    /// which it is being forgotten with a checkpoint.
+    gone: Vec<String>,
+    going: Vec<String>,
     /// By receiver: the pages of the last hour.
     pages: Vec<VecDeque<Instant>>,
     /// When the last one of a thing was over that somebody was told of.
@@ -88,7 +93,7 @@ impl Outbox {
     /// A firing that begins.
     fn begun(&self, alert: &Alert, since: Instant, before: Option<Instant>) -> Entry {
         let told = vec![Told::default(); self.receivers().len()];
-        let mut entry = Entry { alert: alert.clone(), since, over: None, before, told };
+        let mut entry = Entry { alert: Arc::new(alert.clone()), since, over: None, before, told };
         entry.address(self.receivers());
         entry
     }
@@ -248,6 +253,7 @@ impl Outbox {
         least.sort_unstable_by(|one, other| other.cmp(one));
         for (.., firing) in least.into_iter().take(self.shared.most.div_ceil(10)) {
             let Some(entry) = state.entries.remove(&firing) else { continue };
+            state.gone.push(entry.page());
             state.firing = state.firing.saturating_sub(1);
             let each = self.receivers().iter().zip(&entry.told);
             for (receiver, _) in each.filter(|(_, told)| !told.foreign) {
@@ -274,7 +280,8 @@ impl Outbox {
     pub(super) fn muted(&self, place: usize) -> Vec<(Alert, Muted)> {
         let state = self.state();
         let open = state.entries.values().filter(|entry| entry.over.is_none());
-        open.filter_map(|entry| Some((entry.alert.clone(), entry.told[place].muted.as_deref()?.clone()))).collect()
+        open.filter_map(|entry| Some(((*entry.alert).clone(), entry.told[place].muted.as_deref()?.clone())))
+            .collect()
     }
 
     fn receivers(&self) -> &[Receiver] {
@@ -314,13 +321,36 @@ impl Outlet for Outbox {
         }
     }
 
-    fn write(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-        let state = self.state();
-        let kept = state.entries.values().map(Entry::page).collect();
-        table::write_pages(transaction, state.entries.values(), &kept)
+    fn rows(&mut self) -> Arc<dyn journal::Rows> {
+        let mut state = self.state();
+        state.going = std::mem::take(&mut state.gone);
+        let entries = state.entries.values().map(Entry::begun).collect();
+        Arc::new(Pages { entries, gone: state.going.clone() })
     }
 
-    fn written(&mut self) {}
+    fn settle(&mut self, written: bool) {
+        let mut state = self.state();
+        let going = std::mem::take(&mut state.going);
+        if !written {
+            state.gone.extend(going);
+        }
+    }
+}
+
+/// The firings as of a checkpoint.
+struct Pages {
+    entries: Vec<Entry>,
+    gone: Vec<String>,
+}
+
+impl journal::Rows for Pages {
+    fn write(
+        &self,
+        transaction: &Transaction<'_>,
+        _: &dyn Fn(IncidentId) -> Vec<Interruption>,
+    ) -> rusqlite::Result<()> {
+        table::write_pages(transaction, self.entries.iter(), &self.gone)
+    }
 }
 
 impl Outbox {
@@ -333,7 +363,7 @@ impl Outbox {
             let waits =
                 |alert: &Alert| alert.facts.incident.as_ref().map(|facts| (facts.acknowledged, facts.maintenance));
             let changed = waits(&entry.alert) != waits(alert);
-            entry.alert = alert.clone();
+            entry.alert = Arc::new(alert.clone());
             entry.address(&self.shared.settings.receivers);
             return changed;
         }
@@ -356,7 +386,7 @@ impl Outbox {
         let Some(entry) = newest_mut(entries, &alert.key).filter(|entry| entry.over.is_none()) else {
             return false;
         };
-        entry.alert = alert.clone();
+        entry.alert = Arc::new(alert.clone());
         entry.over = Some(over);
         *firing = firing.saturating_sub(1);
         let told = entry.told.iter().any(|told| told.tried) || self.shared.recovering.load(Ordering::Acquire);
@@ -374,6 +404,11 @@ impl Outbox {
 }
 
 impl Entry {
+    /// The same, told to nobody.
+    fn begun(&self) -> Self {
+        Self { alert: self.alert.clone(), told: Vec::new(), ..*self }
+    }
+
     /// Names the firing, the same after a restart: by the alert, since when it holds, and when that was decided, as facts
     /// that are taken back may come again.
     fn page(&self) -> String {

@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 use tokio::sync::watch;
 
-use crate::journal::Outlet;
+use crate::journal::{Outlet, Rows};
 use crate::model::effect::{Effect, EffectKind};
-use crate::model::incident::Incident;
+use crate::model::incident::{Incident, IncidentId, Interruption};
 use crate::model::time::Instant;
 
 /// Changes that are kept. An incident has some ten of them in its life: these are those of a thousand incidents, at a
@@ -192,12 +192,22 @@ impl Outlet for Changes {
         }
     }
 
-    fn write(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-        let Cursor { at, place } = self.last();
+    fn rows(&mut self) -> Arc<dyn Rows> {
+        Arc::new(self.last())
+    }
+
+    fn settle(&mut self, _: bool) {}
+}
+
+impl Rows for Cursor {
+    fn write(
+        &self,
+        transaction: &Transaction<'_>,
+        _: &dyn Fn(IncidentId) -> Vec<Interruption>,
+    ) -> rusqlite::Result<()> {
+        let Self { at, place } = self;
         let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO last_change VALUES (1, ?1, ?2)")?;
         insert.execute((at.as_micros(), place))?;
         Ok(())
     }
-
-    fn written(&mut self) {}
 }

@@ -142,7 +142,7 @@ fn line(fields: impl Iterator<Item = String>) -> Result<Vec<u8>, csv::Error> {
 }
 
 impl Rows {
-    /// The rows in the journal's file.
+    /// The rows in the file.
     ///
     /// # Errors
     /// When it cannot be opened.

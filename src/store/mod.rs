@@ -1,4 +1,4 @@
-//! The database of record (manual §4.2): incidents as rows in the journal's file, for queries in SQL, and what was done
+//! The database of record (manual §4.2): incidents as rows beside the checkpoints, for queries in SQL, and what was done
 //! about each, its levels and its clocks.
 //!
 //! Rows are written with the checkpoint that they belong to, so they say what the engine said then; what changed
@@ -10,11 +10,12 @@ mod rows;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OpenFlags, Transaction, params_from_iter};
 
-use crate::journal::Outlet;
+use crate::journal::{self, Outlet};
 use crate::model::effect::{Effect, EffectKind};
 use crate::model::incident::{Incident, IncidentId, Interruption};
 use crate::model::time::Instant;
@@ -42,10 +43,19 @@ fn columns_of(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Stri
     select.query_map([], |row| row.get(1))?.collect()
 }
 
-/// Incidents that changed since the last checkpoint.
+/// The rows of incidents, as outlet.
 #[derive(Debug, Default)]
 pub struct Store {
-    changed: BTreeMap<IncidentId, (Incident, Vec<Interruption>)>,
+    /// Since the last checkpoint.
+    since: Arc<Changed>,
+    /// Up to one that is being written.
+    writing: Option<Arc<Changed>>,
+}
+
+/// Incidents that changed.
+#[derive(Clone, Debug, Default)]
+struct Changed {
+    incidents: BTreeMap<IncidentId, Incident>,
     /// How their records changed, in order.
     changes: Vec<Row>,
 }
@@ -54,26 +64,40 @@ impl Outlet for Store {
     fn take(&mut self, effects: &[Effect]) {
         for effect in effects {
             if let EffectKind::Record(incident) = &effect.kind {
-                self.changes.push(rows::change(effect.at, &effect.reason, incident));
-                self.changed.insert(incident.id, ((**incident).clone(), Vec::new()));
+                let since = Arc::make_mut(&mut self.since);
+                since.changes.push(rows::change(effect.at, &effect.reason, incident));
+                since.incidents.insert(incident.id, (**incident).clone());
             }
         }
     }
 
-    fn look_up(&mut self, outages: &dyn Fn(IncidentId) -> Vec<Interruption>) {
-        for (&id, (_, own)) in &mut self.changed {
-            *own = outages(id);
-        }
+    fn rows(&mut self) -> Arc<dyn journal::Rows> {
+        let rows = std::mem::take(&mut self.since);
+        self.writing = Some(rows.clone());
+        rows
     }
 
-    fn write(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-        for table in &TABLES {
-            let mut delete =
-                transaction.prepare_cached(&format!("DELETE FROM {} WHERE {} = ?1", table.name, table.key()))?;
-            let mut insert = transaction.prepare_cached(&table.insert())?;
-            for (incident, outages) in self.changed.values() {
-                delete.execute([incident.id.to_string()])?;
-                for row in (table.rows)(incident, outages) {
+    fn settle(&mut self, written: bool) {
+        let Some(rows) = self.writing.take().filter(|_| !written) else { return };
+        let newer = std::mem::replace(&mut self.since, rows);
+        let since = Arc::make_mut(&mut self.since);
+        since.incidents.extend(newer.incidents.iter().map(|(&id, incident)| (id, incident.clone())));
+        since.changes.extend_from_slice(&newer.changes);
+    }
+}
+
+impl journal::Rows for Changed {
+    fn write(
+        &self,
+        transaction: &Transaction<'_>,
+        outages: &dyn Fn(IncidentId) -> Vec<Interruption>,
+    ) -> rusqlite::Result<()> {
+        for incident in self.incidents.values() {
+            let own = outages(incident.id);
+            for table in &TABLES {
+                transaction.prepare_cached(&table.delete())?.execute([incident.id.to_string()])?;
+                let mut insert = transaction.prepare_cached(&table.insert())?;
+                for row in (table.rows)(incident, &own) {
                     insert.execute(params_from_iter(row))?;
                 }
             }
@@ -83,11 +107,6 @@ impl Outlet for Store {
             insert.execute(params_from_iter(row))?;
         }
         Ok(())
-    }
-
-    fn written(&mut self) {
-        self.changed.clear();
-        self.changes.clear();
     }
 }
 

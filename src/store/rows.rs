@@ -153,6 +153,10 @@ impl Table {
         format!("CREATE TABLE IF NOT EXISTS {} ({}) STRICT; {}", self.name, columns.join(", "), self.indexes)
     }
 
+    pub(super) fn delete(&self) -> String {
+        format!("DELETE FROM {} WHERE {} = ?1", self.name, self.key())
+    }
+
     pub(super) fn insert(&self) -> String {
         let marks: Vec<String> = (1..=self.columns.len()).map(|place| format!("?{place}")).collect();
         format!("INSERT INTO {} VALUES ({})", self.name, marks.join(", "))

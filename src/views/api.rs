@@ -58,6 +58,11 @@ impl Reading {
         self.engine.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The same as a copy, for what takes long: the engine goes on meanwhile.
+    pub(super) fn copy(&self) -> Engine {
+        self.engine().clone()
+    }
+
     /// The incident of that id, as it stands, and as it is shown.
     #[must_use]
     pub fn incident(&self, id: &str) -> Option<(Incident, Shown)> {
@@ -146,7 +151,7 @@ pub struct Deadline {
     )
 )]
 pub async fn status(State(reading): State<Arc<Reading>>) -> Json<DaemonStatus> {
-    let engine = reading.engine();
+    let engine = reading.copy();
     let open = |level: Level| engine.incidents().filter(|i| i.status.is_open() && i.level == level).count();
     Json(DaemonStatus {
         version: env!("CARGO_PKG_VERSION"),
@@ -238,7 +243,7 @@ pub async fn incidents(
     let cause = cause(query.cause.as_deref())?;
     let after = query.after.as_deref().map(cursor).transpose().map_err(bad)?;
     let limit = limit(query.limit)?;
-    let engine = reading.engine();
+    let engine = reading.copy();
     let at = reading.at(&engine);
     let wanted = |incident: &&Incident| {
         status.is_none_or(|status| match status {

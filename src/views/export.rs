@@ -124,7 +124,7 @@ pub async fn export(
 fn listed(reading: &Reading, file: &Path) -> rusqlite::Result<(Rows, Vec<(Instant, String)>)> {
     let rows = Rows::open(file)?;
     let mut ids = rows.ids()?;
-    let engine = reading.engine();
+    let engine = reading.copy();
     ids.retain(|(_, id)| id.parse().ok().and_then(|id| engine.incident(id)).is_none());
     ids.extend(engine.incidents().map(|incident| (incident.started, incident.id.to_string())));
     drop(engine);

@@ -45,7 +45,8 @@ impl Collector for EngineCollector {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+        // A copy, so that a scrape holds nothing up.
+        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner).clone();
         let at = self.clock.now().max(engine.now());
         let mut families = services(&engine, at, self.services_max);
         families.extend(incidents(&engine, at));

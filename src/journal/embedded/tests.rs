@@ -107,20 +107,55 @@ fn a_batch_that_was_rewritten_with_its_checksum_breaks_the_chain() {
     assert_eq!(wrong, [2]);
 }
 
+/// Makes a folder one of an older layout: its batches in the other file.
+fn made_older(folder: &Path, layout: i64) {
+    let file = folder.join("journal.db");
+    let connection = Connection::open(checkpoints::file_in(folder)).unwrap();
+    connection.execute_batch(SCHEMA).unwrap();
+    connection.execute("ATTACH ?1 AS newer", [file.display().to_string()]).unwrap();
+    connection.execute_batch("INSERT INTO batches SELECT * FROM newer.batches; DETACH newer").unwrap();
+    connection.execute_batch(APPEND_ONLY).unwrap();
+    if layout == 1 {
+        connection.execute_batch(WITHOUT_TRIGGERS).unwrap();
+        connection.execute_batch("ALTER TABLE batches DROP COLUMN chain").unwrap();
+    }
+    connection.pragma_update(None, "user_version", layout).unwrap();
+    for name in ["journal.db", "journal.db-wal", "journal.db-shm"] {
+        let _ = fs::remove_file(folder.join(name));
+    }
+}
+
 #[test]
-fn a_file_of_before_there_was_a_chain_gets_one() {
+fn files_of_older_layouts_are_brought_up_to_date() {
+    for layout in [1, 2] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = written(folder.path());
+        let head = reopen(&file).head();
+        made_older(folder.path(), layout);
+        assert!(open_reader(folder.path()).is_err_and(|error| error.to_string().contains("up to date")));
+        let mut journal = Journal::open(folder.path()).unwrap();
+        assert_eq!((texts(&journal).unwrap().len(), journal.head()), (3, head.clone()));
+        journal.append(at(9), [&batch("four")]).unwrap();
+        assert!(journal.head() != head && texts(&reopen(&file)).unwrap().len() == 4);
+        let refused = journal.connection.execute("DELETE FROM batches", []).unwrap_err().to_string();
+        assert!(refused.contains("the journal is append-only"), "{refused}");
+        let other = Connection::open(checkpoints::file_in(folder.path())).unwrap();
+        assert!(other.prepare("SELECT * FROM batches").is_err(), "they are in one file");
+    }
+}
+
+#[test]
+fn a_move_that_was_broken_off_is_finished() {
     let folder = tempfile::tempdir().unwrap();
     let file = written(folder.path());
-    let head = reopen(&file).head();
-    let connection = Connection::open(&file).unwrap();
-    connection.execute_batch(WITHOUT_TRIGGERS).unwrap();
-    connection.execute_batch("ALTER TABLE batches DROP COLUMN chain; PRAGMA user_version = 1;").unwrap();
-    drop(connection);
-    assert!(open_reader(folder.path()).is_err_and(|error| error.to_string().contains("up to date")));
-    let mut journal = Journal::open(folder.path()).unwrap();
-    assert_eq!((texts(&journal).unwrap().len(), journal.head()), (3, head.clone()));
-    journal.append(at(9), [&batch("four")]).unwrap();
-    assert!(journal.head() != head && texts(&reopen(&file)).unwrap().len() == 4);
+    let kept = fs::read(&file).unwrap();
+    made_older(folder.path(), 2);
+    // As after a crash between the copy and the removal.
+    fs::write(&file, kept).unwrap();
+    let journal = Journal::open(folder.path()).unwrap();
+    assert_eq!(texts(&journal).unwrap(), ["one", "two", "three"]);
+    let other = Connection::open(checkpoints::file_in(folder.path())).unwrap();
+    assert!(other.prepare("SELECT * FROM batches").is_err());
 }
 
 #[test]
@@ -148,24 +183,11 @@ fn a_torn_tail_is_tolerated() {
     let whole = journal.bytes();
     journal.append(at(1), [&batch("two")]).unwrap();
     // As after a crash: the files as they are, the last write half there.
-    for name in ["fournines.db", "fournines.db-wal"] {
+    for name in ["journal.db", "journal.db-wal"] {
         fs::copy(folder.path().join(name), copy.path().join(name)).unwrap();
     }
-    let wal = copy.path().join("fournines.db-wal");
-    let main = fs::metadata(copy.path().join("fournines.db")).unwrap().len();
+    let wal = copy.path().join("journal.db-wal");
+    let main = fs::metadata(copy.path().join("journal.db")).unwrap().len();
     fs::File::options().write(true).open(&wal).unwrap().set_len(whole - main + 100).unwrap();
-    assert_eq!(texts(&reopen(&copy.path().join("fournines.db"))).unwrap(), ["one"]);
-}
-
-#[test]
-fn a_damaged_checkpoint_is_passed_over() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut journal = reopen(&written(folder.path()));
-    journal.checkpoint(b"state at three", &mut []).unwrap();
-    journal.append(at(9), [&batch("four")]).unwrap();
-    journal.checkpoint(b"state at four", &mut []).unwrap();
-    journal.connection.execute("UPDATE checkpoints SET snapshot = zeroblob(9) WHERE sequence = 4", []).unwrap();
-    let found = journal.checkpoints().unwrap();
-    assert_eq!(found.len(), 1);
-    assert_eq!((found[0].sequence, &*found[0].snapshot), (3, &b"state at three"[..]));
+    assert_eq!(texts(&reopen(&copy.path().join("journal.db"))).unwrap(), ["one"]);
 }

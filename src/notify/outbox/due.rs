@@ -1,6 +1,7 @@
 //! What a receiver is to be told now, the gravest first, within what it wants to hear in an hour.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::super::decision::{Closed, Entry, Stand, Tell, Told, class, stand};
@@ -16,7 +17,7 @@ pub(in super::super) struct Message {
     pub(in super::super) firing: Firing,
     /// Names the firing.
     pub(in super::super) page: String,
-    pub(in super::super) alert: Alert,
+    pub(in super::super) alert: Arc<Alert>,
     pub(in super::super) ended: Option<Instant>,
     pub(in super::super) tell: Tell,
     /// Since when somebody should know.
@@ -38,7 +39,7 @@ impl Outbox {
         let settings = &self.shared.settings;
         let terms = (&settings.receivers[place], &settings.damping, settings.resend_interval);
         let mut state = self.state();
-        let State { entries, pages, suppressed, standing, .. } = &mut *state;
+        let State { entries, gone, pages, suppressed, standing, .. } = &mut *state;
         let (mut room, until) = room(&mut pages[place], terms.0, now);
         let mut next: Option<Instant> = None;
         let mut look_at = |at: Instant| next = Some(next.map_or(at, |next| next.min(at)));
@@ -86,9 +87,8 @@ impl Outbox {
                 done.push(firing.clone());
             }
         }
-        for firing in done {
-            entries.remove(&firing);
-        }
+        let removed = done.into_iter().filter_map(|firing| entries.remove(&firing));
+        gone.extend(removed.map(|entry| entry.page()));
         let mut messages = Vec::new();
         for (firing, tell, since) in ranks.into_iter().flatten() {
             if messages.len() == most {
@@ -142,7 +142,7 @@ impl Outbox {
         // What came and went within seconds was no page.
         if why != Why::Brief {
             listed.truncate(SUPPRESSED_MAX - 1);
-            let (alert, ended) = (entry.alert.clone(), entry.over.map(|over| over.ended));
+            let (alert, ended) = ((*entry.alert).clone(), entry.over.map(|over| over.ended));
             listed.push_front(Suppressed { at, receiver: receiver.name.clone(), why, alert, ended });
         }
     }

@@ -16,7 +16,7 @@ impl Deliveries for Outbox {
                 let each = self.receivers().iter().zip(&entry.told);
                 let deliveries = each.filter_map(|each| self.delivery(entry, each, now)).collect();
                 let ended = entry.over.map(|over| over.ended);
-                Page { id: entry.page(), alert: entry.alert.clone(), ended, deliveries }
+                Page { id: entry.page(), alert: (*entry.alert).clone(), ended, deliveries }
             })
             .collect()
     }

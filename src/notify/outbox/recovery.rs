@@ -1,6 +1,6 @@
 //! The outbox after a start: what it was at the last checkpoint, and what receivers were told since.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -61,8 +61,10 @@ impl Outbox {
     ) -> rusqlite::Result<()> {
         let known = table::read_rows(&self.connection())?;
         let mut state = self.state();
-        let State { entries, pages, firing: firing_now, .. } = &mut *state;
+        let State { entries, pages, firing: firing_now, gone, .. } = &mut *state;
         self.agree(entries, firing, now);
+        let here: BTreeSet<String> = entries.values().map(Entry::page).collect();
+        gone.extend(known.keys().map(|(_, page)| page).filter(|&page| !here.contains(page)).cloned());
         let damping = &self.shared.settings.damping;
         for entry in entries.values_mut() {
             let page = entry.page();

@@ -1,6 +1,7 @@
 //! The outbox's tables: the alerts, rewritten with each checkpoint, and what receivers accepted, written beside it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
@@ -73,16 +74,17 @@ pub(super) fn read_pages(connection: &Connection) -> rusqlite::Result<Vec<Entry>
         let Ok(alert) = borsh::from_slice::<Alert>(row.get_ref(0)?.as_blob()?) else { continue };
         let over = instant(row.get(2)?).zip(instant(row.get(3)?)).map(|(ended, since)| Over { ended, since });
         let since = Instant::from_micros(row.get(1)?);
+        let alert = Arc::new(alert);
         entries.push(Entry { alert, since, over, before: instant(row.get(4)?), told: Vec::new() });
     }
     Ok(entries)
 }
 
-/// Makes the alerts those of a checkpoint, and forgets what receivers said of any other but those `kept`.
+/// Makes the alerts those of a checkpoint, and forgets what receivers said of those that are `gone`.
 pub(super) fn write_pages<'a>(
     transaction: &Transaction<'_>,
     entries: impl Iterator<Item = &'a Entry>,
-    kept: &BTreeSet<String>,
+    gone: &[String],
 ) -> rusqlite::Result<()> {
     transaction.execute("DELETE FROM pages", [])?;
     let mut insert = transaction.prepare_cached("INSERT INTO pages VALUES (?1, ?2, ?3, ?4, ?5)")?;
@@ -98,12 +100,6 @@ pub(super) fn write_pages<'a>(
         ])?;
     }
     // What happened before this checkpoint is not replayed, so nobody asks for it again.
-    let mut gone = Vec::new();
-    let mut select = transaction.prepare_cached("SELECT DISTINCT page FROM deliveries")?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        gone.extend(Some(row.get::<_, String>(0)?).filter(|page| !kept.contains(page)));
-    }
     let mut delete = transaction.prepare_cached("DELETE FROM deliveries WHERE page = ?1")?;
     for page in gone {
         delete.execute([page])?;

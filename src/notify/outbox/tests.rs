@@ -213,8 +213,9 @@ fn checkpoint(outbox: &mut Outbox, file: &std::path::Path) {
     let mut connection = Connection::open(file).unwrap();
     connection.execute_batch("PRAGMA synchronous = OFF").unwrap();
     let transaction = connection.transaction().unwrap();
-    outbox.write(&transaction).unwrap();
+    outbox.rows().write(&transaction, &|_| Vec::new()).unwrap();
     transaction.commit().unwrap();
+    outbox.settle(true);
 }
 
 /// A receiver as Alertmanager is one: what it was told fires until it is told otherwise, or until it lapses.

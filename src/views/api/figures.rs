@@ -173,7 +173,7 @@ pub async fn groups(
 ) -> Result<Json<GroupPage>, Problem> {
     let Query(GroupQuery { at, policy, period, limit, after }) = query?;
     let limit = self::limit(limit)?;
-    let engine = reading.engine();
+    let engine = reading.copy();
     let asked = FiguresQuery { at, policy, period }.asked(&reading, &engine)?;
     let follows = |view: &GroupView<'_>| after.as_deref().is_none_or(|after| view.name() > after);
     let mut found: Vec<GroupView<'_>> = engine.groups().filter(follows).collect();
@@ -235,7 +235,7 @@ pub async fn services(
         }
     };
     let limit = limit(query.limit)?;
-    let engine = reading.engine();
+    let engine = reading.copy();
     let at = reading.at(&engine);
     let mut found: Vec<ServiceView<'_>> = engine
         .services()
