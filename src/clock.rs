@@ -1,18 +1,43 @@
-//! The only reader of the machine's clock. It never goes backwards, across steps of the clock and restarts, and it
-//! can run faster than real time, for demonstrations.
+//! The only reader of the machine's clock. It never goes backwards, across steps of the clock and restarts, nor stands
+//! still, and it can run faster than real time, for demonstrations.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Monotonic, SystemTime};
 
 use crate::model::time::{Instant, Span};
 
+/// How many times slower than real time it runs while the machine's clock is behind what was told: a deadline is then
+/// met at most so much late, and a clock that was set back by an hour is in step again after two.
+const SLOWER: u32 = 2;
+
 /// Tells the time.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    /// The latest instant told.
-    latest: Arc<AtomicI64>,
+    told: Arc<Mutex<Told>>,
     fast: Option<Fast>,
+}
+
+/// What was told.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    latest: Instant,
+    /// What was told when it was last in step with the machine's clock, and when that was.
+    in_step: Instant,
+    since: Monotonic,
+}
+
+impl Told {
+    /// Tells the time of a machine whose clock says `read`.
+    fn tell(&mut self, read: Instant, now: Monotonic) -> Instant {
+        if read >= self.latest {
+            *self = Self { latest: read, in_step: read, since: now };
+        } else {
+            let passed = now.saturating_duration_since(self.since) / SLOWER;
+            let passed = Span::from_micros(i64::try_from(passed.as_micros()).unwrap_or(i64::MAX));
+            self.latest = self.latest.max(self.in_step.plus(passed));
+        }
+        self.latest
+    }
 }
 
 /// Time that runs faster than real time, from an origin on.
@@ -27,21 +52,38 @@ impl Clock {
     /// The machine's clock.
     #[must_use]
     pub fn system() -> Self {
-        Self { latest: Arc::new(AtomicI64::new(i64::MIN)), fast: None }
+        Self { told: Self::told_nothing(), fast: None }
     }
 
     /// A clock that shows now and from then on runs `speed` times as fast as the machine's.
     #[must_use]
     pub fn fast(speed: u32) -> Self {
         let origin = Self::system().now();
-        #[allow(clippy::disallowed_methods, reason = "this is the clock")]
-        let began = Monotonic::now();
-        Self { latest: Arc::new(AtomicI64::new(i64::MIN)), fast: Some(Fast { origin, began, speed: speed.max(1) }) }
+        Self { told: Self::told_nothing(), fast: Some(Fast { origin, began: monotonic(), speed: speed.max(1) }) }
+    }
+
+    fn told_nothing() -> Arc<Mutex<Told>> {
+        Arc::new(Mutex::new(Told { latest: Instant::MIN, in_step: Instant::MIN, since: monotonic() }))
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The time. Never earlier than any told before, or than the floor.
     #[must_use]
     pub fn now(&self) -> Instant {
+        self.told().tell(self.read(), monotonic())
+    }
+
+    /// How far what it tells is ahead of the machine's clock, which was set back, or was ahead before a restart.
+    #[must_use]
+    pub fn ahead(&self) -> Span {
+        let read = self.read();
+        self.told().tell(read, monotonic()).since(read)
+    }
+
+    fn read(&self) -> Instant {
         let read = match self.fast {
             Some(fast) => {
                 let elapsed = i64::try_from(fast.began.elapsed().as_micros()).unwrap_or(i64::MAX);
@@ -49,12 +91,15 @@ impl Clock {
             }
             None => system_micros(),
         };
-        Instant::from_micros(self.latest.fetch_max(read, Ordering::AcqRel).max(read))
+        Instant::from_micros(read)
     }
 
     /// From now on tells no time earlier than `floor`.
     pub fn raise(&self, floor: Instant) {
-        self.latest.fetch_max(floor.as_micros(), Ordering::AcqRel);
+        let mut told = self.told();
+        if floor > told.latest {
+            *told = Told { latest: floor, in_step: floor, since: monotonic() };
+        }
     }
 
     /// How long to sleep, in real time, until the clock shows `at`.
@@ -75,8 +120,7 @@ impl Stopwatch {
     /// Starts.
     #[must_use]
     pub fn start() -> Self {
-        #[allow(clippy::disallowed_methods, reason = "this is the clock")]
-        Self(Monotonic::now())
+        Self(monotonic())
     }
 
     /// Seconds since it was started.
@@ -84,6 +128,11 @@ impl Stopwatch {
     pub fn seconds(&self) -> f64 {
         self.0.elapsed().as_secs_f64()
     }
+}
+
+fn monotonic() -> Monotonic {
+    #[allow(clippy::disallowed_methods, reason = "this is the clock")]
+    Monotonic::now()
 }
 
 fn system_micros() -> i64 {
@@ -104,8 +153,29 @@ mod tests {
         let clock = Clock::system();
         let floor = clock.now().plus(Span::from_hours(1));
         clock.raise(floor);
-        assert_eq!(clock.now(), floor);
+        assert!(clock.now() >= floor && clock.ahead() > Span::from_mins(59));
         assert_eq!(clock.until(floor), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_runs_on_slower_until_it_is_in_step() {
+        let began = monotonic();
+        let at = |seconds: i64| Instant::from_micros(0).plus(Span::from_secs(seconds));
+        let later = |seconds: u64| began + Duration::from_secs(seconds);
+        let mut told = Told { latest: Instant::MIN, in_step: Instant::MIN, since: began };
+        assert_eq!(told.tell(at(10_000), later(0)), at(10_000));
+        assert_eq!(told.tell(at(10_010), later(10)), at(10_010));
+        // Set back by an hour.
+        assert_eq!(told.tell(at(6_412), later(12)), at(10_011));
+        assert_eq!(told.tell(at(6_510), later(110)), at(10_060));
+        assert_eq!(told.tell(at(6_510), later(110)), at(10_060));
+        // Two hours later it is in step.
+        assert_eq!(told.tell(at(10_000), later(3_600)), at(11_805));
+        assert_eq!(told.tell(at(13_608), later(7_208)), at(13_608));
+        assert_eq!(told.tell(at(13_610), later(7_210)), at(13_610));
+        assert_eq!(told.tell(at(13_620), later(7_220)), at(13_620));
+        // Set forward it follows at once.
+        assert_eq!(told.tell(at(99_000), later(7_221)), at(99_000));
     }
 
     #[test]

@@ -137,7 +137,7 @@ impl Daemon {
         let following = Following::new(reading.clone(), changes.clone(), front.clone());
         let deliveries = reading.deliveries.clone();
         let routes = routes(intake, desk.clone(), reading, following, ready.clone());
-        let door = tokio::spawn(server::run(listener, routes, front.clone()));
+        let door = tokio::spawn(server::run(listener, routes, telemetry.accept_failures.clone(), front.clone()));
 
         let alerting = settings.alerting.clone();
         let base_url = settings.server.external_url.clone().unwrap_or_else(|| format!("http://{address}"));
@@ -279,6 +279,7 @@ fn recover(
         outlets,
         pace,
         fold_after: settings.storage.fold_after,
+        is_ahead: false,
     };
     let record = to_record(&settings.policy);
     if known.as_deref() != Some(record.as_bytes()) {

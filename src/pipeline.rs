@@ -35,6 +35,9 @@ const GROUP_MAX: usize = 256;
 /// The longest sleep, so that a step of the machine's clock is noticed.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
+/// From when on it is said that the machine's clock is behind.
+const AHEAD: Span = Span::from_secs(1);
+
 /// A batch on its way in.
 #[derive(Debug)]
 pub struct Submission {
@@ -87,6 +90,8 @@ pub struct Pipeline {
     pub pace: CheckpointPace,
     /// How old a day is when it is folded.
     pub fold_after: Span,
+    /// Whether it was said that the machine's clock is behind.
+    pub is_ahead: bool,
 }
 
 /// Applies one batch. Live, in recovery and in replay alike: this is the law of determinism.
@@ -204,6 +209,7 @@ impl Pipeline {
         loop {
             self.meet_deadlines();
             if group.is_empty() {
+                self.watch_clock();
                 let sleep = self.sleep(if since_checkpoint > 0 { next_checkpoint } else { Instant::MAX });
                 tokio::select! {
                     biased;
@@ -254,6 +260,25 @@ impl Pipeline {
             let mut effects = Vec::new();
             write(&self.engine).advance(now, &mut effects);
             self.hand_out(&effects);
+        }
+    }
+
+    /// Says so when the machine's clock was set back, and when that is over.
+    fn watch_clock(&mut self) {
+        let ahead = self.clock.ahead();
+        self.telemetry.clock_ahead.set(ahead.as_secs_f64());
+        let is_ahead = ahead > AHEAD;
+        if is_ahead != self.is_ahead {
+            let seconds = ahead.as_secs_f64();
+            if is_ahead {
+                tracing::warn!(
+                    seconds,
+                    "the machine's clock is behind what was told: time runs at half speed until it is not"
+                );
+            } else {
+                tracing::info!("in step with the machine's clock again");
+            }
+            self.is_ahead = is_ahead;
         }
     }
 

@@ -8,19 +8,23 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use prometheus::IntCounter;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 /// Connections at once: well below the usual limit of 1024 open files with the database's own left over.
 const CONNECTIONS_MAX: usize = 900;
 /// How long a connection may take to send the head of its next request.
 const HEAD_SECONDS_MAX: u64 = 75;
+/// How long whoever asked may leave an answer unread. One that never reads would keep its place for ever.
+const READ_SECONDS_MAX: u64 = 30;
 /// How long requests under way may take once the end has come.
 const DRAIN_SECONDS_MAX: u64 = 15;
 
 /// Serves until `stop` is cancelled and what was under way is answered.
-pub async fn run(listener: TcpListener, routes: Router, stop: CancellationToken) {
+pub async fn run(listener: TcpListener, routes: Router, failures: IntCounter, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut builder = http1::Builder::new();
@@ -28,11 +32,13 @@ pub async fn run(listener: TcpListener, routes: Router, stop: CancellationToken)
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &places, &failures) => accepted,
         };
         let Some((stream, place)) = accepted else { continue };
         let service = TowerToHyperService::new(routes.clone());
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(Duration::from_secs(READ_SECONDS_MAX)));
+        let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -50,6 +56,7 @@ pub async fn run(listener: TcpListener, routes: Router, stop: CancellationToken)
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
+    failures: &IntCounter,
 ) -> Option<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
@@ -60,6 +67,7 @@ async fn accept(
         }
         Err(error) => {
             // Too many open files, mostly: it passes when some are closed.
+            failures.inc();
             tracing::warn!(%error, "a connection could not be accepted");
             tokio::time::sleep(Duration::from_millis(100)).await;
             None

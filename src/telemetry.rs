@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     process_collector::ProcessCollector,
 };
 use tracing_subscriber::EnvFilter;
@@ -42,6 +42,10 @@ pub struct Telemetry {
     pub journal_bytes: IntGauge,
     /// One checkpoint.
     pub checkpoint_seconds: Histogram,
+    /// Connections that could not be accepted.
+    pub accept_failures: IntCounter,
+    /// How far the daemon's time is ahead of the machine's.
+    pub clock_ahead: Gauge,
     /// How long one held everything else up.
     pub checkpoint_pause_seconds: Histogram,
     /// Checkpoints that failed.
@@ -113,6 +117,14 @@ impl Telemetry {
                 "fournines_checkpoint_duration_seconds",
                 "One checkpoint: the snapshot and its commit, beside everything else.",
                 &SECONDS,
+            )?,
+            accept_failures: make.counter(
+                "fournines_accept_failures_total",
+                "Connections that could not be accepted, for want of open files mostly.",
+            )?,
+            clock_ahead: make.seconds(
+                "fournines_clock_ahead_seconds",
+                "How far the time is ahead of the machine's clock, which was set back; it runs at half speed meanwhile.",
             )?,
             checkpoint_pause_seconds: make.histogram(
                 "fournines_checkpoint_pause_seconds",
@@ -194,6 +206,12 @@ impl Make<'_> {
 
     fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
         let gauge = IntGauge::new(name, help)?;
+        self.0.register(Box::new(gauge.clone()))?;
+        Ok(gauge)
+    }
+
+    fn seconds(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
+        let gauge = Gauge::new(name, help)?;
         self.0.register(Box::new(gauge.clone()))?;
         Ok(gauge)
     }

@@ -25,7 +25,7 @@ const LOG_LINES_SHOWN: usize = 30;
 
 /// A server that this test started. It is killed, by its own process id, when the test is done with it.
 pub(crate) struct Server {
-    child: Child,
+    pub(crate) child: Child,
     log: PathBuf,
     /// Where it listens.
     pub(crate) url: String,
@@ -201,7 +201,7 @@ fn client() -> reqwest::Client {
     reqwest::Client::builder().timeout(Duration::from_secs(REQUEST_SECONDS_MAX)).build().unwrap()
 }
 
-fn status(url: &str) -> Option<u16> {
+pub(crate) fn status(url: &str) -> Option<u16> {
     block_on(async { Some(client().get(url).send().await.ok()?.status().as_u16()) })
 }
 
