@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod drill;
 mod flow;
+mod generate;
 mod output;
 mod poster;
 mod recording;
@@ -41,6 +42,7 @@ enum Command {
     Send(send::Arguments),
     Verify(verify::Arguments),
     Drill(drill::Arguments),
+    Generate(generate::Arguments),
 }
 
 /// Why a command did not succeed.
@@ -64,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Send(arguments) => send::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Drill(arguments) => drill::run(&arguments),
+        Command::Generate(arguments) => generate::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -73,6 +73,9 @@ impl FromStr for Instant {
     /// Reads RFC 3339 with an offset. Digits finer than a microsecond are cut off, not rounded, so that
     /// no event moves into the future.
     fn from_str(text: &str) -> Result<Self, BadInstant> {
+        if let Some(instant) = in_utc(text.as_bytes()) {
+            return Ok(instant);
+        }
         // `jiff` reads more than RFC 3339 (weeks, bracketed zones); the shape is held here.
         let bytes = text.as_bytes();
         let dated = bytes.len() >= 19
@@ -97,6 +100,44 @@ impl FromStr for Instant {
         let micros = i64::try_from(nanos.div_euclid(1000)).map_err(|_| BadInstant::NotRfc3339(shorten(text)))?;
         Ok(Self::from_micros(micros))
     }
+}
+
+/// Reads `2026-01-31T12:00:00.123Z`, with up to six digits after the point or none: what most senders write, several
+/// times faster than the general reader. Absent for anything else, right or wrong.
+fn in_utc(text: &[u8]) -> Option<Instant> {
+    let (stamp, rest) = text.split_first_chunk::<19>()?;
+    let number = |from: usize, until: usize| {
+        stamp[from..until]
+            .iter()
+            .try_fold(0, |sum: i64, byte| byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0')))
+    };
+    let marks = [stamp[4], stamp[7], stamp[10], stamp[13], stamp[16]];
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    // The last days of a month, and leap seconds, are left to the general reader.
+    let plain = (1..=12).contains(&month) && (1..=28).contains(&day) && hour < 24 && minute < 60 && second < 60;
+    if &marks != b"--T::" || !plain {
+        return None;
+    }
+    let micros = match rest {
+        b"Z" => 0,
+        [b'.', digits @ .., b'Z'] if (1..=6).contains(&digits.len()) => {
+            let mut unit = 1_000_000;
+            digits.iter().try_fold(0, |sum: i64, byte| {
+                unit /= 10;
+                byte.is_ascii_digit().then(|| sum + unit * i64::from(byte - b'0'))
+            })?
+        }
+        _ => return None,
+    };
+    // Days since 1970 in the Gregorian calendar, with years that begin in March: the leap day is then their last.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days =
+        365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + (153 * month + 2) / 5 + day
+            - 1
+            - 719_468;
+    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
+    Some(Instant::from_micros(seconds * 1_000_000 + micros))
 }
 
 /// RFC 3339 in UTC, with as many digits of the second as the instant needs.
@@ -270,6 +311,35 @@ mod tests {
         assert!(matches!("2026-01-01T00:00:00.5".parse::<Instant>(), Err(BadInstant::NoOffset(_))));
         for bad in ["", "yesterday", "2026-01-01", "2026-13-01T00:00:00Z", "2026-01-01T00:00:00+08", "1767225600"] {
             assert!(matches!(bad.parse::<Instant>(), Err(BadInstant::NotRfc3339(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_fast_reader_agrees_with_the_calendar() {
+        // From the year 0 to 9999, at odd steps of some days.
+        for at in (-62_167_219_200_000_000..253_370_764_800_000_000).step_by(1_262_304_000_123_457) {
+            let at = Instant::from_micros(at);
+            let text = at.to_string();
+            let late = text.as_bytes()[8] == b'3' || text.contains("-29T");
+            assert_eq!(in_utc(text.as_bytes()), if late { None } else { Some(at) }, "{text}");
+            assert_eq!(text.parse(), Ok(at));
+        }
+        for text in
+            ["2026-02-28T23:59:59.5Z", "2000-02-28T00:00:00Z", "2000-03-01T00:00:00Z", "1900-03-01T00:00:00Z"]
+        {
+            assert_eq!(in_utc(text.as_bytes()).map(|at| at.to_string()).as_deref(), Some(text));
+        }
+        for other in [
+            "2026-02-29T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T00:00:60Z",
+            "2026-01-01T00:00:00.Z",
+            "2026-01-01T00:00:00.1234567Z",
+            "2026-01-01T00:00:00+00:00",
+            "2026-01-01 00:00:00Z",
+            "+026-01-01T00:00:00Z",
+        ] {
+            assert_eq!(in_utc(other.as_bytes()), None, "{other}");
         }
     }
 

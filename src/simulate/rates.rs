@@ -8,8 +8,8 @@ use crate::model::time::Span;
 
 /// The network size that rates are set for.
 const SITES: i64 = 300;
-/// How often each site's latency is told.
-const SAMPLE_EVERY: Span = Span::from_mins(5);
+/// How often each site's latency is told, unless another pace is asked for.
+pub(super) const SAMPLE_EVERY: Span = Span::from_mins(5);
 
 /// A sort of trouble, or a measurement, that comes again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,7 +77,7 @@ impl Events {
             Process::CoreFailure => self.chance.exponential(among_cities(hours(18))),
             Process::GraveCoreFailure => self.chance.span(among_cities(hours(12)), among_cities(hours(22))),
             // One wait for all sites in turn, so that the queue stays short.
-            Process::Sample => over(SAMPLE_EVERY, sites),
+            Process::Sample => over(self.sample_every, sites),
         }
     }
 }

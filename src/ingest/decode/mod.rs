@@ -17,6 +17,8 @@ use crate::model::time::{Instant, Span};
 
 /// How many rejections of one body are listed; all of them are counted.
 const LISTED_MAX: usize = 100;
+/// Bytes of a usual line. Room is made for a body's events by this, so that they are not moved while they become more.
+const LINE_BYTES: usize = 100;
 
 /// How a body is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +100,11 @@ impl Decoded {
 #[must_use]
 pub fn decode(layout: Layout, body: &[u8], gate: &Gate) -> Decoded {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    let mut out = Decoded::default();
+    let mut out = Decoded {
+        events: Vec::with_capacity(body.len() / LINE_BYTES + 1),
+        lines: Vec::with_capacity(body.len() + 1),
+        ..Decoded::default()
+    };
     let mut reader = native::Reader::new(gate);
     match layout {
         Layout::Lines => {
@@ -132,7 +138,12 @@ fn take(reader: &mut native::Reader<'_>, number: u64, text: &[u8], out: &mut Dec
         Ok(event) => {
             out.events.push(event);
             // A line break inside JSON can only stand between tokens, where a blank does as well.
-            out.lines.extend(text.iter().map(|&b| if matches!(b, b'\n' | b'\r') { b' ' } else { b }));
+            let start = out.lines.len();
+            out.lines.extend_from_slice(text);
+            if text.contains(&b'\n') || text.contains(&b'\r') {
+                let breaks = out.lines[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r'));
+                breaks.for_each(|byte| *byte = b' ');
+            }
             out.lines.push(b'\n');
         }
         Err(bad) => out.reject(number, bad),
