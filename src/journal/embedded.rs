@@ -1,5 +1,7 @@
 //! The log in an SQLite file of its own: write-ahead, synced at every commit.
 
+mod examination;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -208,33 +210,6 @@ impl Journal {
         }
         if expected <= self.sequence {
             return Err(self.damaged(expected, "it and all after it are missing".to_owned()));
-        }
-        Ok(())
-    }
-
-    /// Looks at every batch by itself, in order, and goes on after one that is damaged.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn examine(&self, mut each: impl FnMut(u64, Result<Stored, String>)) -> Result<(), JournalError> {
-        let mut before = Some(chain::BEGINNING);
-        let mut select = self
-            .connection
-            .prepare(&format!("{BATCHES} WHERE sequence = ?1"))
-            .map_err(|error| self.failed(error))?;
-        for sequence in 1..=self.sequence {
-            let mut rows = select.query([signed(sequence)]).map_err(|error| self.failed(error))?;
-            let stored = match rows.next() {
-                Ok(Some(row)) => read_batch(row, sequence, &mut before),
-                Ok(None) => Err("it is missing".to_owned()),
-                Err(error) => Err(error.to_string()),
-            };
-            drop(rows);
-            if stored.is_err() {
-                // The next one is held against the link that is there, so that only what is wrong is named.
-                before = self.link_of(sequence).ok().flatten();
-            }
-            each(sequence, stored);
         }
         Ok(())
     }

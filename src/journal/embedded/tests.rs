@@ -126,6 +126,20 @@ fn made_older(folder: &Path, layout: i64) {
 }
 
 #[test]
+fn a_number_that_is_far_off_is_found_in_no_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = written(folder.path());
+    let connection = Connection::open(&file).unwrap();
+    connection.execute_batch(WITHOUT_TRIGGERS).unwrap();
+    connection.execute("UPDATE batches SET sequence = ?1 WHERE sequence = 3", [i64::MAX]).unwrap();
+    let mut found = Vec::new();
+    reopen(&file).examine(|sequence, stored| found.push((sequence, stored.err()))).unwrap();
+    let gap = format!("it is missing, and the {} after it", i64::MAX - 4);
+    let moved = Some("its checksum does not match".to_owned());
+    assert_eq!(found, [(1, None), (2, None), (3, Some(gap)), (i64::MAX as u64, moved)]);
+}
+
+#[test]
 fn files_of_older_layouts_are_brought_up_to_date() {
     for layout in [1, 2] {
         let folder = tempfile::tempdir().unwrap();

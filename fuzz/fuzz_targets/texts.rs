@@ -1,0 +1,4 @@
+//! `fournines_fuzz::texts` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fournines_fuzz::texts(data));
