@@ -56,6 +56,14 @@ pub(super) struct Clusters {
     next: u32,
 }
 
+/// What is out above a service.
+#[derive(Clone, Debug, Default)]
+struct Above {
+    /// Whether anything is, alternatives considered.
+    any: bool,
+    clusters: BTreeSet<u32>,
+}
+
 /// Enters episodes into clusters.
 pub(super) struct Correlator<'a> {
     pub(super) registry: &'a mut Registry,
@@ -138,26 +146,31 @@ impl<'a> Correlator<'a> {
     }
 
     /// The live clusters that hold something that a service depends on at `at`. Alternatives explain nothing unless
-    /// each of them is out, or hangs on something that is.
-    fn above(&self, place: u32, at: Instant, depth: usize, found: &mut Vec<u32>) -> bool {
-        let before = found.len();
-        let mut any = false;
-        if depth < DEPTH_MAX {
-            for names in self.registry.parents_of(place) {
-                let mut all = Vec::new();
-                let out = names.iter().all(|&parent| {
-                    let own = self.live_at(parent, at);
-                    all.extend(own);
-                    self.above(parent, at, depth + 1, &mut all) || own.is_some()
-                });
-                if out {
-                    any = true;
-                    found.extend(all);
-                }
+    /// each of them is out, or hangs on something that is. Many ways may lead to one service: each is gone once at a depth.
+    fn above(&self, place: u32, at: Instant, depth: usize, known: &mut BTreeMap<(u32, usize), Above>) -> Above {
+        let mut found = Above::default();
+        if depth == DEPTH_MAX {
+            return found;
+        }
+        if let Some(known) = known.get(&(place, depth)) {
+            return known.clone();
+        }
+        for names in self.registry.parents_of(place) {
+            let mut all = BTreeSet::new();
+            let out = names.iter().all(|&parent| {
+                let own = self.live_at(parent, at);
+                let above = self.above(parent, at, depth + 1, known);
+                all.extend(own);
+                all.extend(above.clusters);
+                above.any || own.is_some()
+            });
+            if out {
+                found.any = true;
+                found.clusters.extend(all);
             }
         }
-        found[before..].sort_unstable();
-        any
+        known.insert((place, depth), found.clone());
+        found
     }
 
     /// Enters an episode; every one that it may be related to and that began before is entered already. Returns its
@@ -171,7 +184,7 @@ impl<'a> Correlator<'a> {
         self.prolonged = (start < lately.latest).then(BTreeSet::new);
         lately.latest = lately.latest.max(start);
         let mut joins = Vec::from_iter(self.live_at(place, start));
-        self.above(place, start, 0, &mut joins);
+        joins.extend(self.above(place, start, 0, &mut BTreeMap::new()).clusters);
         let cluster = joins.into_iter().reduce(|one, other| self.merge(one, other, start));
         let cluster = cluster.unwrap_or_else(|| self.clusters.open(start));
         self.add(cluster, place, start, end);
@@ -208,8 +221,7 @@ impl<'a> Correlator<'a> {
             if !brings || !self.is_live(other, start) {
                 continue;
             }
-            let mut above = Vec::new();
-            self.above(entry.via, start, 0, &mut above);
+            let above = self.above(entry.via, start, 0, &mut BTreeMap::new()).clusters;
             if above.contains(&cluster) {
                 cluster =
                     above.into_iter().chain([other]).fold(cluster, |one, other| self.merge(one, other, start));
@@ -368,7 +380,7 @@ impl<'a> Correlator<'a> {
             return false;
         };
         let is_open = self.clusters.all.get(&cluster).is_some_and(|known| known.restored().is_none());
-        if !is_open || !self.is_settled(place, start, cluster, lately, 0) {
+        if !is_open || !self.is_settled((place, 0), (start, cluster), lately, &mut BTreeMap::new()) {
             return false;
         }
         self.add(cluster, place, start, end);
@@ -393,13 +405,24 @@ impl<'a> Correlator<'a> {
 
     /// Whether one more child changes nothing for any service that one hangs on: its children are of that cluster
     /// already, or it is still one too few.
-    fn is_settled(&self, place: u32, at: Instant, cluster: u32, lately: &Lately, depth: usize) -> bool {
-        depth < DEPTH_MAX
+    fn is_settled(
+        &self,
+        (place, depth): (u32, usize),
+        (at, cluster): (Instant, u32),
+        lately: &Lately,
+        known: &mut BTreeMap<(u32, usize), bool>,
+    ) -> bool {
+        if let Some(known) = known.get(&(place, depth)) {
+            return *known;
+        }
+        let settled = depth < DEPTH_MAX
             && self.registry.parents_of(place).flatten().all(|&parent| {
                 lately.is_one_too_few(parent, at, self.rules)
                     || self.whole(parent, at, lately) == Some(cluster)
-                        && self.is_settled(parent, at, cluster, lately, depth + 1)
-            })
+                        && self.is_settled((parent, depth + 1), (at, cluster), lately, known)
+            });
+        known.insert((place, depth), settled);
+        settled
     }
 
     /// Whether all that an episode may be related to, and that is known, began no later than it.

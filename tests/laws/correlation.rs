@@ -380,3 +380,20 @@ pub(crate) fn expected(all: &[Told]) -> BTreeSet<Seen> {
     });
     seen.collect()
 }
+
+/// A network in layers, each of whose services hangs on both of the layer above: the ways up double with each layer.
+pub(crate) fn layered(layers: usize) -> (Engine, Vec<String>) {
+    let name = |layer: usize, side: usize| format!("l{layer}-{side}");
+    let service = |(layer, side): (usize, usize)| {
+        let above =
+            if layer == 0 { Vec::new() } else { vec![name(layer - 1, 0), name(layer - 1, 1)] };
+        let facts = ServiceFacts { users: Some(1), depends_on: above, ..ServiceFacts::default() };
+        (ServiceName::new(&name(layer, side)).unwrap(), facts)
+    };
+    let places: Vec<(usize, usize)> = (0..layers).flat_map(|layer| [(layer, 0), (layer, 1)]).collect();
+    let services = places.iter().copied().map(service).collect();
+    let mut engine = Engine::new();
+    let policy = Policy { services, ..Policy::default() };
+    engine.apply(at(0), &Input::Policy(Box::new(policy)), &mut Vec::new());
+    (engine, places.into_iter().map(|(layer, side)| name(layer, side)).collect())
+}

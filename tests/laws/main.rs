@@ -29,7 +29,7 @@ use oracle::{bitmap, count_group};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use world::{END, GROUPS, HORIZON, SERVICES, Saying, What, arrivals, at, engine, input, run, world};
+use world::{END, GROUPS, HORIZON, SERVICES, Saying, What, arrivals, at, decoded, engine, input, run, world};
 
 /// Where two accounts of what was told differ first.
 fn difference(found: &[Effect], expected: &[Effect]) -> String {
@@ -688,6 +688,20 @@ fn incidents_are_what_hangs_together_also_when() {
     for (all, order, together) in correlation::rare() {
         assert_eq!(correlation::found(&all, &order, &together), correlation::expected(&all), "{all:?}");
     }
+}
+
+/// Sixty services go down one after the other, the lowest first, of which each hangs on two that hang on two: one
+/// incident, and no more work than there are services and layers.
+#[test]
+fn many_ways_up_cost_no_more_than_what_is_there() {
+    let (mut engine, names) = correlation::layered(30);
+    for (number, name) in names.iter().rev().enumerate() {
+        let time = at(i64::try_from(number).unwrap());
+        let line = format!(r#"{{"type":"outage.started","service":"{name}","time":"{time}"}}"#);
+        engine.apply(time, &decoded(&line), &mut Vec::new());
+    }
+    engine.advance(at(100), &mut Vec::new());
+    assert_eq!(engine.incidents().filter(|incident| incident.status.is_open()).count(), 1);
 }
 
 /// Worlds in which a look at a budget is easily missed, as what spends it is known before it begins.
