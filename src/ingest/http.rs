@@ -146,7 +146,7 @@ impl Intake {
         let work = move || -> Result<(Decoded, Vec<u8>), Unpack> {
             let body = unpack(packing, bytes, bytes_max)?;
             let mut decoded = decode(layout, &body, &passed);
-            let payload = compress(&std::mem::take(&mut decoded.lines));
+            let payload = compress(&std::mem::take(&mut decoded.lines)).map_err(Unpack::Memory)?;
             Ok((decoded, payload))
         };
         let large = packing != Packing::Plain || announced.is_none_or(|bytes| bytes > INLINE_BYTES_MAX);
@@ -157,6 +157,7 @@ impl Intake {
             Ok(Err(Unpack::Broken(error))) => {
                 return Err(unreadable(format!("the body is not what Content-Encoding says: {error}")));
             }
+            Ok(Err(Unpack::Memory(error))) => return Err(unavailable(&error.to_string())),
             Err(_) => return Err(unavailable("it failed to read this body")),
         };
         if decoded.is_unreadable() {
@@ -191,7 +192,9 @@ impl Intake {
         if let Some(rejection) = rejected.first() {
             return Err(Problem::new(StatusCode::BAD_REQUEST, rejection.error.clone()));
         }
-        submit(place, events, compress(&std::mem::take(&mut lines)), key).await.map_err(plain)?;
+        let payload =
+            compress(&std::mem::take(&mut lines)).map_err(|error| plain(unavailable(&error.to_string())))?;
+        submit(place, events, payload, key).await.map_err(plain)?;
         Ok(())
     }
 
@@ -315,10 +318,11 @@ fn is_length_limit(error: &axum::Error) -> bool {
     false
 }
 
-/// Why a body could not be unpacked.
+/// Why a body could not be unpacked, or packed for the journal.
 enum Unpack {
     TooLarge,
     Broken(std::io::Error),
+    Memory(std::io::Error),
 }
 
 fn unpack(packing: Packing, body: Bytes, bytes_max: usize) -> Result<Bytes, Unpack> {

@@ -5,7 +5,7 @@ mod raw;
 use std::sync::Arc;
 
 pub(super) use raw::Raw;
-use raw::Text;
+use raw::{Sample, Text};
 
 use super::{Bad, Gate};
 use crate::model::event::{
@@ -45,6 +45,9 @@ pub(super) const TYPES: [&str; 25] = [
     "retraction",
 ];
 
+const LATENCY: &str = "latency";
+const MEASUREMENT: &str = "measurement";
+
 /// The longest key of an outage, incident, maintenance or case, and the longest name of a person or metric, in
 /// characters: as long as a service's name.
 const KEY_CHARS_MAX: usize = 256;
@@ -56,13 +59,24 @@ pub(super) struct Reader<'g> {
     gate: &'g Gate,
     /// The last source named: mostly the next one too.
     source: Arc<str>,
+    /// Whether the last one was a sample: mostly the next one is too.
+    sampled: bool,
+}
+
+/// What every event has, as it is written.
+struct Head<'r, 'a> {
+    kind: &'r Option<Text<'a>>,
+    id: &'r Option<Text<'a>>,
+    time: &'r Option<Text<'a>>,
+    drill: &'r Option<Text<'a>>,
+    source: &'r Option<Text<'a>>,
 }
 
 type Refusal<T> = Result<T, String>;
 
 impl<'g> Reader<'g> {
     pub(super) fn new(gate: &'g Gate) -> Self {
-        Self { gate, source: gate.source.clone() }
+        Self { gate, source: gate.source.clone(), sampled: true }
     }
 
     /// Reads one event.
@@ -74,15 +88,33 @@ impl<'g> Reader<'g> {
             let start: String = text.chars().take(20).collect();
             return Err(Bad::Unreadable(format!("not a JSON object: it begins with {start:?}")));
         }
+        if self.sampled
+            && let Ok(sample) = serde_json::from_str::<Sample<'_>>(text)
+            && sample.kind.as_ref().is_some_and(|kind| matches!(&*kind.0, LATENCY | MEASUREMENT))
+        {
+            let Sample { kind, id, time, service, source, drill, ms, count, metric, value } = &sample;
+            let head = Head { kind, id, time, drill, source };
+            let event = self.check(&head, |reader, kind| {
+                let service = reader.service(service)?.ok_or("`service` is missing")?;
+                if kind == LATENCY { latency(service, *ms, *count) } else { measurement(service, metric, *value) }
+            });
+            return event.map_err(Bad::Refused);
+        }
         match serde_json::from_str::<Raw<'_>>(text) {
-            Ok(raw) => self.check(&raw).map_err(Bad::Refused),
+            Ok(raw) => {
+                let Raw { kind, id, time, drill, source, .. } = &raw;
+                let head = Head { kind, id, time, drill, source };
+                let event = self.check(&head, |reader, kind| reader.body(kind, &raw));
+                self.sampled = event.as_ref().is_ok_and(|event| event.body.is_sample());
+                event.map_err(Bad::Refused)
+            }
             Err(error) => Err(explain(text, &error)),
         }
     }
 
-    fn check(&mut self, raw: &Raw<'_>) -> Refusal<Event> {
-        let kind = required(&raw.kind, "type", "such as `outage.started`")?;
-        let time = instant(&raw.time, "time")?;
+    fn check(&mut self, raw: &Head<'_, '_>, body: impl FnOnce(&Self, &str) -> Refusal<Body>) -> Refusal<Event> {
+        let kind = required(raw.kind, "type", "such as `outage.started`")?;
+        let time = instant(raw.time, "time")?;
         if let Some(latest) = self.gate.latest
             && time > latest
         {
@@ -92,7 +124,7 @@ impl<'g> Reader<'g> {
         }
         let id = raw.id.as_ref().map(|id| bounded(id, "id", ID_CHARS_MAX)).transpose()?;
         let drill = raw.drill.as_ref().map(|drill| bounded(drill, "drill", KEY_CHARS_MAX)).transpose()?;
-        let body = self.body(kind, raw)?;
+        let body = body(self, kind)?;
         let source = match &raw.source {
             Some(source) if *source.0 == *self.source => self.source.clone(),
             Some(source) => {
@@ -108,7 +140,7 @@ impl<'g> Reader<'g> {
     }
 
     fn body(&self, kind: &str, raw: &Raw<'_>) -> Refusal<Body> {
-        let service = || self.service(raw)?.ok_or_else(|| "`service` is missing".to_owned());
+        let service = || self.service(&raw.service)?.ok_or_else(|| "`service` is missing".to_owned());
         let outage = || match &raw.outage {
             Some(key) if key.0.is_empty() => Ok(Box::default()),
             Some(key) => bounded(key, "outage", KEY_CHARS_MAX),
@@ -146,7 +178,7 @@ impl<'g> Reader<'g> {
                 None => None,
             };
             let case = required_key(&raw.case, "case")?;
-            Ok(Body::Case { case, kind, step, service: self.service(raw)? })
+            Ok(Body::Case { case, kind, step, service: self.service(&raw.service)? })
         };
         match kind {
             "outage.started" => Ok(Body::OutageStarted(OutageStarted {
@@ -177,11 +209,8 @@ impl<'g> Reader<'g> {
                     Level::numbered(level).ok_or_else(|| format!("`level` {level} is none of 1, 2 and 3"))?;
                 acted(Action::Reclassified(known))
             }
-            "latency" => latency(service()?, raw),
-            "measurement" => {
-                let value = raw.value.ok_or("`value` is missing")?;
-                Ok(Body::Measurement { service: service()?, metric: required_key(&raw.metric, "metric")?, value })
-            }
+            LATENCY => latency(service()?, raw.ms, raw.count),
+            MEASUREMENT => measurement(service()?, &raw.metric, raw.value),
             "maintenance.planned" => {
                 let (from, until) = (instant(&raw.from, "from")?, instant(&raw.until, "until")?);
                 if until <= from {
@@ -208,7 +237,7 @@ impl<'g> Reader<'g> {
                     let hundredths = (score * 100.0).round() as u32;
                     return acted_on(Action::Surveyed, Particulars::Score(hundredths));
                 }
-                Ok(Body::Survey { score, service: self.service(raw)? })
+                Ok(Body::Survey { score, service: self.service(&raw.service)? })
             }
             "heartbeat" => Ok(Body::Heartbeat),
             "retraction" => {
@@ -220,7 +249,7 @@ impl<'g> Reader<'g> {
     }
 
     fn maintained(&self, raw: &Raw<'_>) -> Refusal<Maintained> {
-        match (self.service(raw)?, &raw.group) {
+        match (self.service(&raw.service)?, &raw.group) {
             (Some(service), None) => Ok(Maintained::Service(service)),
             (None, Some(group)) => Ok(Maintained::Group(bounded(group, "group", KEY_CHARS_MAX)?)),
             (None, None) => Err("`service` is missing; maintenance of many may name a `group` instead".to_owned()),
@@ -228,8 +257,8 @@ impl<'g> Reader<'g> {
         }
     }
 
-    fn service(&self, raw: &Raw<'_>) -> Refusal<Option<ServiceName>> {
-        let Some(name) = &raw.service else { return Ok(None) };
+    fn service(&self, name: &Option<Text<'_>>) -> Refusal<Option<ServiceName>> {
+        let Some(name) = name else { return Ok(None) };
         let name = ServiceName::new(&name.0).map_err(|error| format!("`service`: {error}"))?;
         match &self.gate.known {
             Some(known) if !known.contains(&name) => {
@@ -257,15 +286,20 @@ fn review(raw: &Raw<'_>) -> Refusal<Particulars> {
     Ok(Particulars::Review(Box::new(Review { root_cause: text(&raw.root_cause), improvements })))
 }
 
-fn latency(service: ServiceName, raw: &Raw<'_>) -> Refusal<Body> {
-    let ms = raw.ms.ok_or("`ms` is missing")?;
+fn measurement(service: ServiceName, metric: &Option<Text<'_>>, value: Option<f64>) -> Refusal<Body> {
+    let value = value.ok_or("`value` is missing")?;
+    Ok(Body::Measurement { service, metric: required_key(metric, "metric")?, value })
+}
+
+fn latency(service: ServiceName, ms: Option<f64>, count: Option<u64>) -> Refusal<Body> {
+    let ms = ms.ok_or("`ms` is missing")?;
     // A sample of more than ten years is a fault of the sender, and would not fit.
     if !(0.0..=3.2e11).contains(&ms) {
         return Err(format!("`ms` {ms} is not a time of 0 ms or more"));
     }
     #[allow(clippy::cast_possible_truncation, reason = "at most 3.2e14, checked above")]
     let took = Span::from_micros((ms * 1000.0).round() as i64);
-    match raw.count {
+    match count {
         Some(0) => Err("`count` is 0".to_owned()),
         count => Ok(Body::Latency { service, took, count: count.unwrap_or(1) }),
     }

@@ -113,3 +113,44 @@ fn an_array_is_read_up_to_its_fault() {
     let empty = decode(Layout::Json, b" [] ", &gate());
     assert!(empty.events.is_empty() && !empty.is_unreadable());
 }
+
+/// Whether a line is read as a sample first or as anything makes no difference.
+#[test]
+fn a_sample_is_the_same_however_it_is_read() {
+    let gate = Gate::past("http".into());
+    let read = |sampled: bool, line: &str| {
+        let mut reader = Reader { sampled, ..Reader::new(&gate) };
+        format!("{:?}", reader.read(line.as_bytes()))
+    };
+    let heads = [
+        r#""type":"latency""#,
+        r#""type":"measurement""#,
+        r#""type":"outage.started""#,
+        r#""type":"heartbeat","source":"p""#,
+        r#""type":"laten\u0063y""#,
+        r#""type":1"#,
+        r#""time":null"#,
+    ];
+    let rests = [
+        r#""time":"2026-03-01T00:00:00Z","service":"a","ms":1.5"#,
+        r#""time":"2026-03-01T00:00:00Z","service":"a","ms":0.1,"count":3,"id":"x","source":"p","drill":"d"}"#,
+        r#""time":"2026-03-01T00:00:00Z","service":"a","ms":"1""#,
+        r#""time":"2026-03-01T00:00:00Z","service":"a","ms":1e999"#,
+        r#""time":"2026-03-01T00:00:00Z","service":"a","ms":1,"ms":2"#,
+        r#""time":"2026-03-01T00:00:00Z","service":"a","ms":1,"note":{"deep":[1]}"#,
+        r#""time":"2026-03-01T00:00:00Z","service":"a","metric":"m","value":2.25"#,
+        r#""time":"2026-03-01T00:00:00Z","service":"a","metric":"m""#,
+        r#""time":"2026-03-01T00:00:00Z","service":"","ms":1,"count":0"#,
+        r#""time":"2026-03-01T00:00:00Z","ms":-1"#,
+        r#""service":"a","ms":1"#,
+        r#""service":"a","ms":1,"severity":"none""#,
+        r#""time":"yesterday","service":"a","ms":1,"#,
+        "",
+    ];
+    for head in heads {
+        for rest in rests {
+            let line = format!("{{{head},{rest}}}");
+            assert_eq!(read(true, &line), read(false, &line), "{line}");
+        }
+    }
+}
