@@ -101,7 +101,7 @@ fn parts(disk: &Path, bodies: &[Vec<u8>]) -> Vec<(&'static str, f64)> {
     let parsing = watch.elapsed().as_secs_f64();
 
     let watch = Watch::now();
-    let payloads: Vec<Vec<u8>> = decoded.iter().map(|decoded| compress(&decoded.lines)).collect();
+    let payloads: Vec<Vec<u8>> = decoded.iter().map(|decoded| compress(&decoded.lines).unwrap()).collect();
     let compression = watch.elapsed().as_secs_f64();
 
     let batch = |payload| Batch { kind: Kind::Events, source: "bench".into(), key: None, events: 1, payload };

@@ -178,7 +178,8 @@ impl Pipeline {
         text: &str,
         input: Input,
     ) -> Result<(), JournalError> {
-        let payload = crate::journal::compress(text.as_bytes());
+        let payload =
+            crate::journal::compress(text.as_bytes()).map_err(|error| JournalError::Snapshot(error.to_string()))?;
         let batch = Batch { kind, source: source.into(), key: None, events, payload };
         self.journal.append(now.max(self.after_now()), [&batch])?;
         self.telemetry.sequence.set(self.journal.sequence().cast_signed());

@@ -36,7 +36,7 @@ fn batch(number: i64) -> Batch {
         source: format!("source {number}").into(),
         key: (number == 1).then(|| "key".into()),
         events: 1,
-        payload: compress(format!("{{\"number\":{number}}}").as_bytes()),
+        payload: compress(format!("{{\"number\":{number}}}").as_bytes()).expect("there is memory"),
     }
 }
 

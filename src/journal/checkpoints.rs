@@ -192,7 +192,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut checkpoints = Checkpoints::open(folder.path()).unwrap();
         for (sequence, state) in [(3, "state at three"), (4, "state at four")] {
-            checkpoints.write(sequence, &super::super::compress(state.as_bytes()), |_| Ok(())).unwrap();
+            checkpoints.write(sequence, &super::super::compress(state.as_bytes()).unwrap(), |_| Ok(())).unwrap();
         }
         checkpoints
             .connection

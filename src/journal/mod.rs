@@ -12,9 +12,11 @@ mod embedded;
 mod older;
 mod structure;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use rusqlite::Transaction;
+use zstd::bulk::Compressor;
 
 pub use checkpoints::{Checkpoint, Checkpoints, file_in};
 pub use embedded::{Journal, open_reader};
@@ -163,8 +165,8 @@ pub enum JournalError {
         /// The batch of a checkpoint.
         ahead: u64,
     },
-    /// The engine's state could not be made into bytes.
-    #[error("the state could not be packed: {0}")]
+    /// The engine's state, or a batch, could not be made into bytes.
+    #[error("it could not be packed: {0}")]
     Snapshot(String),
     /// A sync failed before: nobody knows what of the last writes is on the disk.
     #[error("{file}: a write failed before; restart to read back what is durable")]
@@ -200,9 +202,21 @@ pub fn packer() -> std::io::Result<zstd::Encoder<'static, Vec<u8>>> {
     zstd::Encoder::new(Vec::new(), ZSTD_LEVEL)
 }
 
+thread_local! {
+    /// Made once a thread: making one takes longer than packing a small body does.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+}
+
 /// A payload as the journal keeps it.
-#[must_use]
-pub fn compress(text: &[u8]) -> Vec<u8> {
-    // Compressing memory into memory cannot fail at a level that exists.
-    zstd::bulk::compress(text, ZSTD_LEVEL).unwrap_or_default()
+///
+/// # Errors
+/// When there is no memory for it.
+pub fn compress(text: &[u8]) -> std::io::Result<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|kept| {
+        let compressor = match kept {
+            Some(compressor) => compressor,
+            None => kept.insert(Compressor::new(ZSTD_LEVEL)?),
+        };
+        compressor.compress(text)
+    })
 }
