@@ -1,6 +1,7 @@
 //! The log in an SQLite file of its own: write-ahead, synced at every commit.
 
 mod examination;
+mod mover;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,13 @@ use xxhash_rust::xxh3::Xxh3;
 use super::chain::{self, Link};
 use super::{Batch, JournalError, Kind, LAYOUT, Stored, checkpoints, older};
 use crate::model::time::{Instant, Span};
+use mover::{Mover, PAGES_MAX};
 
 /// The file's name in the storage folder.
 const FILE: &str = "journal.db";
+
+/// About what a batch takes up beside its payload.
+const ROW_BYTES: u64 = 200;
 
 /// Batches as [`read_batch`] reads them.
 const BATCHES: &str = "SELECT sequence, received, kind, source, key, events, payload, checksum, chain FROM batches";
@@ -53,6 +58,8 @@ pub struct Journal {
     /// The last link of the chain.
     chain: Link,
     poisoned: bool,
+    /// Absent in one that is only read.
+    mover: Option<Mover>,
     /// Held for as long as the log is open for writing; the system frees it however the process ends.
     _lock: Option<fs::File>,
 }
@@ -80,9 +87,9 @@ impl Journal {
         let connection = Connection::open(&file).map_err(failed)?;
         connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(failed)?;
         connection
-            .execute_batch(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;",
-            )
+            .execute_batch(&format!(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {PAGES_MAX};"
+            ))
             .map_err(failed)?;
         let layout: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
         match layout {
@@ -93,7 +100,8 @@ impl Journal {
             }
         }
         connection.execute_batch(APPEND_ONLY).map_err(failed)?;
-        Self::over(connection, file.clone(), Some(lock))
+        let mover = Mover::start(&file)?;
+        Ok(Self { mover: Some(mover), ..Self::over(connection, file.clone(), Some(lock))? })
     }
 
     fn over(connection: Connection, file: PathBuf, lock: Option<fs::File>) -> Result<Self, JournalError> {
@@ -105,7 +113,7 @@ impl Journal {
             .map_err(|error| JournalError::Database { file: file.display().to_string(), error })?;
         let (sequence, received, chain) = last.unwrap_or((0, Instant::MIN.as_micros(), chain::BEGINNING));
         let (sequence, received) = (sequence.unsigned_abs(), Instant::from_micros(received));
-        Ok(Self { connection, file, sequence, received, chain, poisoned: false, _lock: lock })
+        Ok(Self { connection, file, sequence, received, chain, poisoned: false, mover: None, _lock: lock })
     }
 
     /// The last sequence number given; 0 when the log is empty.
@@ -153,7 +161,7 @@ impl Journal {
         self.refuse_if_poisoned()?;
         // Later than the one before: what was at that instant is complete.
         let received = received.max(self.received.plus(Span::TICK));
-        let (mut sequence, mut link) = (self.sequence, self.chain);
+        let (mut sequence, mut link, mut bytes) = (self.sequence, self.chain, 0);
         let written = (|| {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             {
@@ -161,6 +169,7 @@ impl Journal {
                     .prepare_cached("INSERT INTO batches VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
                 for batch in batches {
                     sequence += 1;
+                    bytes += batch.payload.len() as u64 + ROW_BYTES;
                     link = chain::link(&link, sequence, received, batch);
                     insert.execute(params![
                         signed(sequence),
@@ -179,6 +188,8 @@ impl Journal {
         })();
         self.settle(written)?;
         (self.sequence, self.received, self.chain) = (sequence, received, link);
+        // These are durable, whatever became of what was moved.
+        self.poisoned |= self.mover.as_mut().is_some_and(|mover| !mover.committed(bytes));
         Ok(())
     }
 

@@ -8,7 +8,7 @@ fn batch(text: &str) -> Batch {
         source: "http".into(),
         key: None,
         events: 1,
-        payload: crate::journal::compress(text.as_bytes()),
+        payload: crate::journal::compress(text.as_bytes()).unwrap(),
     }
 }
 
@@ -180,7 +180,7 @@ fn a_flipped_byte_in_the_file_is_found() {
     connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     drop(connection);
     let mut bytes = fs::read(&file).unwrap();
-    let needle = crate::journal::compress(b"two");
+    let needle = crate::journal::compress(b"two").unwrap();
     let place = bytes.windows(needle.len()).position(|window| window == needle).unwrap();
     bytes[place + needle.len() - 1] ^= 1;
     fs::write(&file, bytes).unwrap();
