@@ -160,7 +160,13 @@ impl Records {
         }
         let failed = self.trouble(&[Party::Daemon], from.minus(TURN), until).is_some()
             || ways.iter().all(|way| self.trouble(way, from.minus(BACKOFF), until).is_some());
-        let in_time = |at: Instant| at >= from.plus(TURN) && at <= until;
+        // Its turn begins when the daemon is there again.
+        let meets = |trouble: &&Trouble| {
+            trouble.whom == Party::Daemon && trouble.from <= until && trouble.until >= from.minus(TURN)
+        };
+        let there = self.troubles.iter().filter(meets).map(|trouble| trouble.until).max();
+        let turn = there.map_or(from, |there| there.max(from)).plus(TURN);
+        let in_time = |at: Instant| at >= turn && at <= until;
         let heard = |telling: &Telling| {
             // The watchdog goes before everything else, so that it says nothing of what comes after it.
             let more = telling.page.labels.get("alertname").is_none_or(|name| name != WATCHDOG);

@@ -231,6 +231,12 @@ fn what_nobody_could_be_told_is_excused_and_what_somebody_could_is_not() {
         records.tellings.push(Telling { page: page("y"), ..told(Party::A, Party::Pager, None, 3_010) });
     };
     assert_eq!(pair(heard), (1, 0, 0));
+    // It had only just been there again, and was at others first.
+    let at_others = |records: &mut Records| {
+        heard(records);
+        records.troubles = vec![trouble(Party::Daemon, "killed", 100, 2_500)];
+    };
+    assert_eq!(pair(at_others), (0, 0, 1));
     let over_at = |millis: i64| {
         pair(|records| {
             untold(records);
