@@ -385,8 +385,7 @@ pub(crate) fn expected(all: &[Told]) -> BTreeSet<Seen> {
 pub(crate) fn layered(layers: usize) -> (Engine, Vec<String>) {
     let name = |layer: usize, side: usize| format!("l{layer}-{side}");
     let service = |(layer, side): (usize, usize)| {
-        let above =
-            if layer == 0 { Vec::new() } else { vec![name(layer - 1, 0), name(layer - 1, 1)] };
+        let above = if layer == 0 { Vec::new() } else { vec![name(layer - 1, 0), name(layer - 1, 1)] };
         let facts = ServiceFacts { users: Some(1), depends_on: above, ..ServiceFacts::default() };
         (ServiceName::new(&name(layer, side)).unwrap(), facts)
     };
