@@ -37,7 +37,7 @@ impl Checkpoint {
     /// # Errors
     /// When it cannot be unpacked.
     pub fn snapshot(&self) -> std::io::Result<impl Read> {
-        Ok(BufReader::new(zstd::Decoder::new(&*self.packed)?))
+        Ok(BufReader::with_capacity(1 << 18, zstd::Decoder::new(&*self.packed)?))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Writes checkpoints on a thread of their own, one at a time, from a copy of the engine.
 
+use std::io::BufWriter;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
@@ -9,6 +10,9 @@ use crate::clock::Stopwatch;
 use crate::engine::Engine;
 use crate::journal::{Checkpoints, JournalError, Outlet, Rows, packer};
 use crate::telemetry::Telemetry;
+
+/// How much of the state is handed to the packer at once: number by number it took it twice as long as everything else.
+const PIECE: usize = 1 << 18;
 
 /// Writes checkpoints.
 #[derive(Debug)]
@@ -94,6 +98,7 @@ impl Checkpointer {
 
 fn pack(engine: &Engine) -> Result<Vec<u8>, JournalError> {
     let failed = |error: std::io::Error| JournalError::Snapshot(error.to_string());
-    let mut packer = packer().map_err(failed)?;
-    engine.write_snapshot(&mut packer).and_then(|()| packer.finish()).map_err(failed)
+    let mut writer = BufWriter::with_capacity(PIECE, packer().map_err(failed)?);
+    engine.write_snapshot(&mut writer).map_err(failed)?;
+    writer.into_inner().map_err(|error| failed(error.into_error()))?.finish().map_err(failed)
 }
