@@ -279,7 +279,6 @@ fn recover(
         outlets,
         pace,
         fold_after: settings.storage.fold_after,
-        is_ahead: false,
     };
     let record = to_record(&settings.policy);
     if known.as_deref() != Some(record.as_bytes()) {

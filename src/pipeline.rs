@@ -90,8 +90,6 @@ pub struct Pipeline {
     pub pace: CheckpointPace,
     /// How old a day is when it is folded.
     pub fold_after: Span,
-    /// Whether it was said that the machine's clock is behind.
-    pub is_ahead: bool,
 }
 
 /// Applies one batch. Live, in recovery and in replay alike: this is the law of determinism.
@@ -207,10 +205,11 @@ impl Pipeline {
         let mut since_checkpoint = 0;
         let mut next_checkpoint = self.clock.now().plus(self.pace.interval);
         let mut next_fold = self.clock.now();
+        let mut is_ahead = false;
         loop {
             self.meet_deadlines();
             if group.is_empty() {
-                self.watch_clock();
+                is_ahead = self.watch_clock(is_ahead);
                 let sleep = self.sleep(if since_checkpoint > 0 { next_checkpoint } else { Instant::MAX });
                 tokio::select! {
                     biased;
@@ -264,12 +263,12 @@ impl Pipeline {
         }
     }
 
-    /// Says so when the machine's clock was set back, and when that is over.
-    fn watch_clock(&mut self) {
+    /// Says so when the machine's clock was set back, and when that is over. Returns whether it is behind.
+    fn watch_clock(&self, was_ahead: bool) -> bool {
         let ahead = self.clock.ahead();
         self.telemetry.clock_ahead.set(ahead.as_secs_f64());
         let is_ahead = ahead > AHEAD;
-        if is_ahead != self.is_ahead {
+        if is_ahead != was_ahead {
             let seconds = ahead.as_secs_f64();
             if is_ahead {
                 tracing::warn!(
@@ -279,8 +278,8 @@ impl Pipeline {
             } else {
                 tracing::info!("in step with the machine's clock again");
             }
-            self.is_ahead = is_ahead;
         }
+        is_ahead
     }
 
     fn sleep(&self, checkpoint: Instant) -> Duration {

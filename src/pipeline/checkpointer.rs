@@ -70,6 +70,8 @@ impl Checkpointer {
     ) -> Result<bool, JournalError> {
         if let Some(mut writing) = self.writing.take_if(|writing| writing.is_finished()) {
             self.written = (&mut writing).now_or_never();
+            // The runtime may put off even what is finished.
+            self.writing = self.written.is_none().then_some(writing);
         }
         let Some(written) = self.written.take() else { return Ok(self.writing.is_none()) };
         let (result, seconds, sequence) = match written {
