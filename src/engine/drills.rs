@@ -61,7 +61,11 @@ impl Engine {
         if let Some(service) = event.body.service() {
             drill.enrol(service, network);
         }
-        if matches!(event.body, Body::MaintenancePlanned { .. } | Body::MaintenanceCancelled { .. }) {
+        // What is said of maintenance, or taken back of it, concerns all that hangs on a service.
+        if matches!(
+            event.body,
+            Body::MaintenancePlanned { .. } | Body::MaintenanceCancelled { .. } | Body::Retraction { .. }
+        ) {
             drill.relate(network);
         }
         drill.engine.pass(now, effects);
