@@ -30,6 +30,13 @@ impl Engine {
     }
 }
 
+impl Surroundings {
+    /// When the maintenance is over that those of its alerts tell of that fire: another one may follow.
+    pub(super) fn over(&self, firing: &[Alert]) -> Option<Instant> {
+        self.maintenance.map(|(_, end)| end).filter(|&end| !firing.is_empty() && end < Instant::MAX)
+    }
+}
+
 /// Makes what fires agree with what the incident calls for.
 pub(super) fn update(
     firing: &mut Vec<Alert>,

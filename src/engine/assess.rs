@@ -3,14 +3,24 @@
 use super::clocks::Rules;
 use super::clusters::confirmed;
 use super::impact::{Impact, Scene};
-use super::incidents::Context;
 use super::levels;
 use crate::model::effect::Reason;
 use crate::model::event::Cause;
 use crate::model::incident::{ActionRecord, Clock, Incident, LevelChange, Stage, Status};
-use crate::model::level::Condition;
+use crate::model::level::{Condition, LevelRules};
+use crate::model::procedure::ClockRule;
 use crate::model::service::ServiceName;
-use crate::model::time::Instant;
+use crate::model::time::{Instant, Span};
+
+/// What incidents are judged by.
+pub(super) struct Context<'a> {
+    pub(super) now: Instant,
+    pub(super) levels: &'a LevelRules,
+    pub(super) clocks: &'a [ClockRule],
+    pub(super) reopen: Span,
+    /// What led here, when the marks alone do not say.
+    pub(super) policy_changed: bool,
+}
 
 /// The record as it stands now, and when one of its clocks is to be looked at next. `actions` is what was done about it,
 /// in order of time.

@@ -12,7 +12,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::Engine;
 use super::alerts;
-use super::assess;
+use super::assess::{self, Context};
 use super::clusters::Clusters;
 use super::counts::Counts;
 use super::history::{History, Lived, Reported};
@@ -27,8 +27,7 @@ use crate::model::alert::Alert;
 use crate::model::effect::{Effect, EffectKind, Reason};
 use crate::model::event::About;
 use crate::model::incident::{ActionRecord, Clock, Incident, IncidentId, Stage, Status};
-use crate::model::level::LevelRules;
-use crate::model::procedure::{ClockName, ClockRule};
+use crate::model::procedure::ClockName;
 use crate::model::time::{Instant, Span};
 
 /// Clusters of which something changed, and the services concerned.
@@ -59,8 +58,8 @@ pub(super) struct Tracked {
     pub(super) place: u32,
     /// Whether it is in the count of incidents: from the first confirmed restoration on.
     counted: bool,
-    /// When one of its clocks is to be looked at next.
-    clock_due: Option<Instant>,
+    /// When one of its clocks is to be looked at next, or the maintenance that its alerts tell of is over.
+    due: Option<Instant>,
     /// The clocks whose breach is in the count of breaches.
     breaches_counted: Vec<ClockName>,
     /// The acknowledgement that is in the figures.
@@ -77,7 +76,7 @@ impl Tracked {
             cluster: None,
             place,
             counted: false,
-            clock_due: None,
+            due: None,
             breaches_counted,
             acknowledged: None,
         }
@@ -110,16 +109,6 @@ impl Tracked {
     }
 }
 
-/// What incidents are judged by.
-pub(super) struct Context<'a> {
-    pub(super) now: Instant,
-    pub(super) levels: &'a LevelRules,
-    pub(super) clocks: &'a [ClockRule],
-    pub(super) reopen: Span,
-    /// What led here, when the marks alone do not say.
-    pub(super) policy_changed: bool,
-}
-
 impl Incidents {
     /// Whether anything is not looked at yet.
     pub(super) fn is_pending(&self) -> bool {
@@ -131,9 +120,11 @@ impl Incidents {
         self.pending.spent.insert(place);
     }
 
-    /// Takes note that something changed around a cluster.
-    pub(super) fn surround(&mut self, cluster: u32) {
-        self.pending.due.insert(cluster);
+    /// Takes note that something changed around a service: what fires for the incidents that began with it tells of it.
+    pub(super) fn surround(&mut self, history: &History) {
+        let records = history.incidents.iter().filter_map(|id| self.records.get(id));
+        let firing = records.filter(|tracked| !tracked.alerts.is_empty());
+        self.pending.due.extend(firing.filter_map(|tracked| tracked.cluster));
     }
 
     /// Takes note that a feed fell silent, or was heard in its silence.
@@ -404,9 +395,9 @@ impl Engine {
         let Some(tracked) = self.state.incidents.records.get_mut(&id) else { return };
         let tracked: &mut Tracked = tracked;
         tracked.incident = after;
-        tracked.clock_due = clock_due;
         tracked.count(&breached, &mut self.state.counts);
         alerts::update(&mut tracked.alerts, (&tracked.incident, &around), now, &reason, effects);
+        tracked.due = clock_due.into_iter().chain(around.over(&tracked.alerts)).min();
         if changed {
             let kind = EffectKind::Record(Box::new(tracked.incident.clone()));
             effects.push(Effect { at: now, reason, kind });
@@ -491,7 +482,7 @@ impl Tracked {
         let incident = &self.incident;
         match timer {
             Timer::Level => incident.next_level.map(|(_, at)| at),
-            Timer::Clock => self.clock_due,
+            Timer::Clock => self.due,
             Timer::Quiet => incident.restored.map(|end| end.plus(reopen)),
             // Those follow from other things.
             Timer::Policy | Timer::Silence | Timer::Mark | Timer::Look | Timer::Budget | Timer::Latency => None,

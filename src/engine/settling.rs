@@ -358,14 +358,11 @@ impl Engine {
             if let Some(mut history) = self.take_history(place) {
                 history.judge_planned(cut, &around);
                 history.rebuild(cut, &around, self.state.now);
+                self.state.incidents.surround(&history);
                 self.put_history(place, history);
                 self.contribute(place, cut, 1);
                 self.settle(place, cut);
                 self.state.incidents.spend(place);
-                if let Some(episode) = self.registry.episodes(place).last().filter(|episode| episode.end.is_none())
-                {
-                    self.state.incidents.surround(episode.cluster);
-                }
             } else {
                 self.contribute(place, cut, 1);
             }
