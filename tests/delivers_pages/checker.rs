@@ -14,6 +14,7 @@
 //!   or every way to an Alertmanager failed, and between its start and its end none accepted anything from the daemon.
 //!   Nothing then tells its end either.
 //! - The same because every Alertmanager that accepted it was told at once that it was over: none had looked in between.
+//!   One that has only just started is slower to look.
 //! - A notification that came from both within so short a time that neither could have heard of the other: each looks
 //!   when it is its own time, and the waits for each other keep them apart only if they were told at the same time.
 //! - An end that the engine decided anew, earlier, when a late event came: an Alertmanager keeps the latest end it saw.
@@ -61,6 +62,9 @@ const RETRY: Span = Span::from_secs(5);
 const TURN: Span = Span::from_secs(1);
 /// What is over so soon is over before the daemon, or an Alertmanager, looks again.
 const AT_ONCE: Span = Span::from_millis(20);
+/// How soon that is for an Alertmanager that was there again a short while ago, and how short that is.
+const AT_ONCE_STARTING: Span = Span::from_millis(200);
+const STARTING: Span = Span::from_secs(1);
 /// How long after a receiver failed the daemon may wait before it tries again.
 const BACKOFF: Span = Span::from_secs(8);
 /// A page that ended sooner than about this, and was told to nobody, need not be told as over.
@@ -247,12 +251,14 @@ impl Records {
             return excused.then_some("over before any Alertmanager could be told");
         }
         let over_at_once = |known: &&&Telling| {
+            let starting = self.trouble(&[known.to], known.arrived.minus(STARTING), known.arrived).is_some();
+            let at_once = if starting { AT_ONCE_STARTING } else { AT_ONCE };
             posted.iter().any(|end| {
                 end.to == known.to
                     && end.acknowledged
                     && end.ended.is_some()
                     && end.answered >= known.answered
-                    && end.answered.since(known.arrived) < AT_ONCE
+                    && end.answered.since(known.arrived) < at_once
             })
         };
         if known.iter().all(over_at_once) {

@@ -187,6 +187,17 @@ fn what_everybody_heard_the_end_of_at_once_is_excused() {
     assert_eq!(pair(brief(19)), (0, 0, 1));
     // B had the time to look.
     assert_eq!(pair(brief(900)), (1, 0, 0));
+    // It takes longer to look when it has just started.
+    let starting = |until: i64, end_to_b: i64| {
+        move |records: &mut Records| {
+            brief(end_to_b)(records);
+            records.troubles.push(trouble(B, "killed", until - 3000, until));
+        }
+    };
+    assert_eq!(pair(brief(100)), (1, 0, 0));
+    assert_eq!(pair(starting(-300, 100)), (0, 0, 1));
+    assert_eq!(pair(starting(-300, 250)), (1, 0, 0));
+    assert_eq!(pair(starting(-1000, 100)), (1, 0, 0), "it was there again for long");
 }
 
 #[test]
