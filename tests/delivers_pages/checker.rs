@@ -335,12 +335,14 @@ impl Records {
             return Some("twice: it was over while the second Alertmanager waited for the first to tell it");
         }
         let door = if second.from == Party::A { Party::DoorA } else { Party::DoorB };
+        // It looks once, and then tries until it is heard.
+        let tried = self.tried_since(second);
         let untold = |end: &&Decision| {
             let knew =
                 |t: &Telling| t.to == second.from && t.taken && t.page == second.page && t.ended == end.ended;
-            end.at <= second.arrived
-                && !self.tellings.iter().any(|t| knew(t) && t.answered <= second.arrived)
-                && self.trouble(&[door, second.from, Party::Daemon], end.at, second.arrived).is_some()
+            end.at <= tried
+                && !self.tellings.iter().any(|t| knew(t) && t.answered <= tried)
+                && self.trouble(&[door, second.from, Party::Daemon], end.at, tried).is_some()
         };
         if first.ended.is_none() && owed.ended.iter().any(untold) && told.iter().filter(between).any(by_other) {
             return Some("twice: the second Alertmanager could not be told that it was over, as the first was");
@@ -352,7 +354,6 @@ impl Records {
         if first.from != second.from && second.arrived.since(first.answered) < HEARING {
             return Some("twice: both told it at the same moment");
         }
-        let tried = self.tried_since(second);
         let refused = self.troubles.iter().any(|trouble| {
             trouble.whom == Party::Pager && trouble.from <= first.answered && trouble.until >= tried.minus(RETRY)
         });

@@ -375,6 +375,19 @@ fn a_page_from_one_that_could_not_be_told_of_the_end_is_excused() {
     };
     assert_eq!(late(Party::DoorB), (0, 0, 2));
     assert_eq!(late(Party::DoorA), (0, 1, 1));
+    // It was told while it tried again and again; or before it began to.
+    let refused = |told_end: i64| {
+        pair(|records| {
+            records.tellings[4] = told(Party::Daemon, Party::B, Some(30_000), told_end);
+            let refusals = [37_000, 38_000].map(|when| told(Party::B, Party::Pager, None, when));
+            records.tellings.extend(refusals.map(|refusal| Telling { acknowledged: false, ..refusal }));
+            records.tellings.push(told(Party::B, Party::Pager, None, 39_000));
+            records.tellings.push(told(Party::B, Party::Pager, Some(30_000), 41_000));
+            records.troubles.push(trouble(Party::DoorB, "closed", 30_500, 32_000));
+        })
+    };
+    assert_eq!(refused(37_500), (0, 0, 2));
+    assert_eq!(refused(36_000), (0, 1, 1));
 }
 
 #[test]
