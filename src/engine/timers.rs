@@ -17,7 +17,7 @@ pub enum Timer {
     Mark,
     /// A rule of a graver level comes to hold.
     Level,
-    /// The limit of a clock passes, or much of it.
+    /// The limit of a clock passes, or much of it, or a maintenance is over that an alert tells of.
     Clock,
     /// It has been quiet for long enough to confirm the restoration.
     Quiet,
