@@ -1,8 +1,12 @@
 //! The only reader of the machine's clock. It never goes backwards, across steps of the clock and restarts, nor stands
 //! still, and it can run faster than real time, for demonstrations.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant as Monotonic, SystemTime};
+use std::time::{Duration, SystemTime};
+
+// The runtime's: where a simulation stops its time and moves it on by hand, this one goes with it.
+use tokio::time::Instant as Monotonic;
 
 use crate::model::time::{Instant, Span};
 
@@ -11,10 +15,18 @@ use crate::model::time::{Instant, Span};
 const SLOWER: u32 = 2;
 
 /// Tells the time.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Clock {
     told: Arc<Mutex<Told>>,
-    fast: Option<Fast>,
+    machine: Arc<dyn Fn() -> Instant + Send + Sync>,
+    /// How many times as fast as real time the machine's clock runs.
+    speed: u32,
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clock").field("told", &self.told).field("speed", &self.speed).finish_non_exhaustive()
+    }
 }
 
 /// What was told.
@@ -40,26 +52,29 @@ impl Told {
     }
 }
 
-/// Time that runs faster than real time, from an origin on.
-#[derive(Clone, Copy, Debug)]
-struct Fast {
-    origin: Instant,
-    began: Monotonic,
-    speed: u32,
-}
-
 impl Clock {
     /// The machine's clock.
     #[must_use]
     pub fn system() -> Self {
-        Self { told: Self::told_nothing(), fast: None }
+        Self::of(|| Instant::from_micros(system_micros()))
     }
 
     /// A clock that shows now and from then on runs `speed` times as fast as the machine's.
     #[must_use]
     pub fn fast(speed: u32) -> Self {
-        let origin = Self::system().now();
-        Self { told: Self::told_nothing(), fast: Some(Fast { origin, began: monotonic(), speed: speed.max(1) }) }
+        let (origin, began, speed) = (system_micros(), monotonic(), speed.max(1));
+        let machine = move || {
+            let elapsed = i64::try_from(began.elapsed().as_micros()).unwrap_or(i64::MAX);
+            Instant::from_micros(origin.saturating_add(elapsed.saturating_mul(i64::from(speed))))
+        };
+        Self { speed, ..Self::of(machine) }
+    }
+
+    /// The clock of a machine whose own shows what `machine` says, a simulated one for example: it may step, what is told
+    /// does not.
+    #[must_use]
+    pub fn of(machine: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
+        Self { told: Self::told_nothing(), machine: Arc::new(machine), speed: 1 }
     }
 
     fn told_nothing() -> Arc<Mutex<Told>> {
@@ -84,14 +99,7 @@ impl Clock {
     }
 
     fn read(&self) -> Instant {
-        let read = match self.fast {
-            Some(fast) => {
-                let elapsed = i64::try_from(fast.began.elapsed().as_micros()).unwrap_or(i64::MAX);
-                fast.origin.as_micros().saturating_add(elapsed.saturating_mul(i64::from(fast.speed)))
-            }
-            None => system_micros(),
-        };
-        Instant::from_micros(read)
+        (self.machine)()
     }
 
     /// From now on tells no time earlier than `floor`.
@@ -106,9 +114,8 @@ impl Clock {
     #[must_use]
     pub fn until(&self, at: Instant) -> Duration {
         let wait = at.since(self.now()).max(Span::ZERO).as_micros().unsigned_abs();
-        let speed = self.fast.map_or(1, |fast| fast.speed);
         // Rounded up, so that a sleeper does not wake just before.
-        Duration::from_micros(wait.div_ceil(u64::from(speed)))
+        Duration::from_micros(wait.div_ceil(u64::from(self.speed)))
     }
 }
 

@@ -28,13 +28,14 @@ use crate::ingest::decode::{Gate, Layout, decode};
 use crate::ingest::http::{Intake, post_events};
 use crate::journal::{self, Checkpoints, Journal, JournalError, Kind, Stored};
 use crate::model::time::Instant;
-use crate::notify::{self, Alertmanager, Outbox};
+use crate::notify::{self, Alertmanager, Outbox, Wire};
 use crate::pipeline::{self, CheckpointPace, Checkpointer, INBOX_MAX, Pipeline, Submission};
 use crate::problem::{self, Problem};
-use crate::server;
+use crate::server::{self, Listener};
 use crate::store::changes::Changes;
 use crate::store::{self, Store};
 use crate::telemetry::Telemetry;
+use crate::threads;
 use crate::views::alerts;
 use crate::views::api::{self, Reading};
 use crate::views::export;
@@ -89,17 +90,41 @@ pub enum DaemonError {
     Gone,
 }
 
+/// What a daemon stands on: a machine and its network, or simulated ones.
+#[derive(Debug)]
+pub struct Surroundings<L> {
+    /// Where connections come in.
+    pub listener: L,
+    /// Its address.
+    pub address: SocketAddr,
+    /// What carries alerts out.
+    pub wire: Wire,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
 impl Daemon {
     /// Starts: listens at once, then reads the journal back, and takes events when that is done.
     ///
     /// # Errors
     /// When the address, the journal or a receiver cannot be used.
     pub async fn start(settings: Settings, clock: Clock) -> Result<Self, DaemonError> {
-        let build = |error: &dyn std::fmt::Display| DaemonError::Build(error.to_string());
         let address = settings.server.listen;
         let listener = TcpListener::bind(address).await.map_err(|error| DaemonError::Listen { address, error })?;
         let address = listener.local_addr().map_err(|error| DaemonError::Listen { address, error })?;
+        Self::start_on(settings, Surroundings { listener, address, wire: Wire::default(), clock }).await
+    }
 
+    /// The same on these surroundings.
+    ///
+    /// # Errors
+    /// When the journal or a receiver cannot be used.
+    pub async fn start_on<L: Listener>(
+        settings: Settings,
+        surroundings: Surroundings<L>,
+    ) -> Result<Self, DaemonError> {
+        let Surroundings { listener, address, wire, clock } = surroundings;
+        let build = |error: &dyn std::fmt::Display| DaemonError::Build(error.to_string());
         let telemetry = Telemetry::new().map_err(|error| build(&error))?;
         let engine = Arc::new(RwLock::new(Engine::new()));
         let collector = EngineCollector::new(engine.clone(), clock.clone(), settings.max_services);
@@ -144,7 +169,8 @@ impl Daemon {
         let opened = open(settings, engine, changes, clock.clone(), telemetry.clone(), submissions).await;
         let parts = opened.and_then(|(hall, stop_hall, outbox)| {
             let _ = deliveries.set(Arc::new(outbox.clone()));
-            let (carriers, stop_carriers) = carriers::start(&alerting, outbox, desk, clock, base_url, &telemetry)?;
+            let (carriers, stop_carriers) =
+                carriers::start(&alerting, outbox, desk, clock, base_url, wire, &telemetry)?;
             Ok(Parts { hall, stop_hall, carriers, stop_carriers })
         });
         let parts = match parts {
@@ -201,22 +227,18 @@ async fn open(
     submissions: mpsc::Receiver<Submission>,
 ) -> Result<(Hall, CancellationToken, Outbox), DaemonError> {
     let (shared, ticking, counts) = (engine.clone(), clock.clone(), telemetry.clone());
-    let recovered =
-        tokio::task::spawn_blocking(move || recover(&settings, &shared, changes, ticking, counts)).await;
+    let recovered = threads::aside(move || recover(&settings, &shared, changes, ticking, counts)).await;
     let (pipeline, outbox) = recovered.map_err(|error| DaemonError::Build(error.to_string()))??;
 
     let stop_hall = CancellationToken::new();
     let (report, hall) = oneshot::channel();
-    let runtime = tokio::runtime::Handle::current();
     let token = stop_hall.clone();
     // A thread of its own, since a sync blocks.
-    std::thread::Builder::new()
-        .name("pipeline".to_owned())
-        .spawn(move || {
-            let ended = runtime.block_on(pipeline.run(submissions, token));
-            let _ = report.send(ended);
-        })
-        .map_err(|error| DaemonError::Build(format!("no thread for the pipeline: {error}")))?;
+    threads::apart("pipeline", async move {
+        let ended = pipeline.run(submissions, token).await;
+        let _ = report.send(ended);
+    })
+    .map_err(|error| DaemonError::Build(format!("no thread for the pipeline: {error}")))?;
 
     Ok((hall, stop_hall, outbox))
 }
@@ -327,6 +349,7 @@ async fn supervise(
 ) -> Result<(), DaemonError> {
     let Parts { mut hall, stop_hall, carriers, stop_carriers } = parts;
     let early = tokio::select! {
+        biased;
         () = stop.cancelled() => None,
         ended = &mut hall => Some(ended),
     };

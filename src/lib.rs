@@ -23,6 +23,7 @@ pub mod server;
 pub mod simulate;
 pub mod store;
 pub mod telemetry;
+pub mod threads;
 pub mod tls;
 pub mod views;
 pub mod words;

@@ -1,5 +1,6 @@
 //! Connections: a listener, routes, and an end. What is under way when the end comes is finished, within a limit.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use prometheus::IntCounter;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
@@ -23,16 +25,40 @@ const READ_SECONDS_MAX: u64 = 30;
 /// How long requests under way may take once the end has come.
 const DRAIN_SECONDS_MAX: u64 = 15;
 
+/// Where connections come in.
+pub trait Listener: Send + 'static {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Send + 'static;
+
+    /// Waits for the next one.
+    ///
+    /// # Errors
+    /// When it could not be taken; others may be later.
+    fn accept(&mut self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<TcpStream> {
+        let (stream, _) = Self::accept(self).await?;
+        // An answer is small and somebody waits for it.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+}
+
 /// Serves until `stop` is cancelled and what was under way is answered.
-pub async fn run(listener: TcpListener, routes: Router, failures: IntCounter, stop: CancellationToken) {
+pub async fn run(mut listener: impl Listener, routes: Router, failures: IntCounter, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(HEAD_SECONDS_MAX));
     loop {
         let accepted = tokio::select! {
+            biased;
             () = stop.cancelled() => break,
-            accepted = accept(&listener, &places, &failures) => accepted,
+            accepted = accept(&mut listener, &places, &failures) => accepted,
         };
         let Some((stream, place)) = accepted else { continue };
         let service = TowerToHyperService::new(routes.clone());
@@ -53,18 +79,14 @@ pub async fn run(listener: TcpListener, routes: Router, failures: IntCounter, st
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
+async fn accept<L: Listener>(
+    listener: &mut L,
     places: &Arc<Semaphore>,
     failures: &IntCounter,
-) -> Option<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(L::Stream, OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => {
-            // An answer is small and somebody waits for it.
-            let _ = stream.set_nodelay(true);
-            Some((stream, place))
-        }
+        Ok(stream) => Some((stream, place)),
         Err(error) => {
             // Too many open files, mostly: it passes when some are closed.
             failures.inc();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Which rooms a room may name. `main`, `cli` and `daemon` may name everything, `daemon` all but `cli`.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("model", &[]),
     ("engine", &["model"]),
     ("words", &["model"]),
@@ -16,13 +16,14 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("clock", &["model"]),
     ("problem", &[]),
     ("server", &[]),
+    ("threads", &[]),
     ("tls", &[]),
     ("telemetry", &["config"]),
     ("ingest", &["model", "journal", "pipeline", "clock", "problem", "telemetry"]),
     ("journal", &["model"]),
-    ("pipeline", &["model", "journal", "engine", "clock", "telemetry"]),
+    ("pipeline", &["model", "journal", "engine", "clock", "telemetry", "threads"]),
     ("store", &["model", "journal"]),
-    ("notify", &["model", "journal", "clock", "config", "telemetry", "tls", "words"]),
+    ("notify", &["model", "journal", "clock", "config", "telemetry", "threads", "tls", "words"]),
     ("views", &["model", "engine", "store", "clock", "problem", "telemetry"]),
     ("simulate", &["model"]),
     ("lib", &[]),
@@ -42,6 +43,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "server",
             "store",
             "telemetry",
+            "threads",
             "views",
         ],
     ),

@@ -10,7 +10,7 @@ use super::DaemonError;
 use crate::clock::Clock;
 use crate::config::Alerting;
 use crate::ingest::actions::{Desk, acknowledge};
-use crate::notify::{Carrier, Find, Outbox, Post, Wording};
+use crate::notify::{Carrier, Find, Outbox, Post, Wire, Wording};
 use crate::telemetry::Telemetry;
 
 /// Services of an incident that a webhook is told by name; `service_count` says how many there are.
@@ -25,6 +25,7 @@ pub(super) fn start(
     desk: Arc<Desk>,
     clock: Clock,
     base_url: String,
+    wire: Wire,
     telemetry: &Telemetry,
 ) -> Result<(TaskTracker, CancellationToken), DaemonError> {
     let carriers = TaskTracker::new();
@@ -36,6 +37,7 @@ pub(super) fn start(
         wording: Wording { texts: alerting.texts.clone(), base_url, telemetry: telemetry.clone() },
         clock,
         acknowledgements,
+        wire,
         find: Find(Arc::new(move |id| {
             let (_, mut incident) = (shown.find)(&id.to_string())?;
             // Who else is told is nobody's business outside.

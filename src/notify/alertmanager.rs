@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::carrier::{Failure, Post, Told};
 use super::outbox::{Message, labels_hash};
-use super::peer::{Peer, PeerError};
+use super::peer::{Peer, PeerError, Wire};
 use super::words::Wording;
 use crate::config::Receiver;
 use crate::model::alert::AlertName;
@@ -132,7 +132,7 @@ async fn get<T: serde::de::DeserializeOwned>(peer: &Peer, path: &str) -> Result<
 /// # Errors
 /// When it cannot be asked, or does not say.
 pub async fn resolve_timeout(receiver: &Receiver) -> Result<Span, String> {
-    let peer = Peer::new(&receiver.access)?;
+    let peer = Peer::new(&receiver.access, &Wire::default())?;
     let running: Running = get(&peer, "/api/v2/status").await.map_err(|error| error.to_string())?;
     let said = running.config.original.lines().find_map(|line| line.trim().strip_prefix("resolve_timeout:"));
     let said = said.ok_or("it does not say its resolve_timeout")?.trim();
@@ -167,7 +167,7 @@ impl Alertmanager {
         let settings = post.outbox.settings();
         Ok(Self {
             place,
-            peer: Peer::new(&receiver.access)?,
+            peer: Peer::new(&receiver.access, &post.wire)?,
             resend: settings.resend_interval,
             started: post.clock.now(),
             acknowledges: settings.acknowledge_by_silence.clone(),

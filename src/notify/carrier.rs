@@ -10,12 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::alertmanager::Alertmanager;
 use super::outbox::Outbox;
+use super::peer::Wire;
 use super::webhook::{Find, Webhook};
 use super::words::Wording;
 use crate::clock::Clock;
 use crate::config::{Receiver, ReceiverKind};
 use crate::model::delivery::Acknowledgement;
 use crate::model::time::Instant;
+use crate::threads::aside;
 
 /// The pause after the first failure; it doubles up to the last. Each is drawn between half and all of it, so that many
 /// receivers behind one broken link do not come back in step.
@@ -39,6 +41,8 @@ pub struct Post {
     pub acknowledgements: mpsc::Sender<Acknowledgement>,
     /// Where an incident is found as it is shown.
     pub find: Find,
+    /// What carries it.
+    pub wire: Wire,
 }
 
 /// Carries alerts to one receiver.
@@ -65,7 +69,9 @@ impl Carrier {
     pub fn new(place: usize, receiver: &Receiver, post: Post) -> Result<Self, String> {
         let way = match &receiver.kind {
             ReceiverKind::Alertmanager => Way::Alertmanager(Alertmanager::new(place, receiver, &post)?),
-            ReceiverKind::Webhook { secret } => Way::Webhook(Webhook::new(place, receiver, secret.clone())?),
+            ReceiverKind::Webhook { secret } => {
+                Way::Webhook(Webhook::new(place, receiver, secret.clone(), &post.wire)?)
+            }
         };
         Ok(Self { place, name: receiver.name.clone(), way, post })
     }
@@ -101,6 +107,7 @@ impl Carrier {
                     pause = PAUSE_FIRST;
                     let sleep = next.map_or(SLEEP_MAX, |next| self.post.clock.until(next).min(SLEEP_MAX));
                     tokio::select! {
+                        biased;
                         () = stop.cancelled() => {}
                         _ = news.changed() => {}
                         () = tokio::time::sleep(sleep) => {}
@@ -118,6 +125,7 @@ impl Carrier {
                         receiver = %self.name, error = %failure.error, retry_in = ?drawn, "alerts could not be delivered"
                     );
                     tokio::select! {
+                        biased;
                         () = stop.cancelled() => {}
                         () = tokio::time::sleep(drawn) => {}
                         () = async {
@@ -135,7 +143,7 @@ impl Carrier {
     fn write_down(&self) -> JoinHandle<()> {
         let outbox = self.post.outbox.clone();
         tokio::spawn(async move {
-            let written = tokio::task::spawn_blocking(move || outbox.write_down()).await;
+            let written = aside(move || outbox.write_down()).await;
             if let Ok(Err(error)) = written {
                 tracing::warn!(%error, "what a receiver accepted is not written down yet; it may be told twice");
                 tokio::time::sleep(PAUSE_LEAST).await;

@@ -13,5 +13,6 @@ mod words;
 pub use alertmanager::{Alertmanager, resolve_timeout};
 pub use carrier::{Carrier, Post};
 pub use outbox::{Outbox, prepare};
+pub use peer::Wire;
 pub use webhook::Find;
 pub use words::Wording;

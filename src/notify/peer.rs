@@ -1,8 +1,11 @@
 //! The other side of a request: how it is reached, who we say we are, and what its answer means.
 
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Certificate, Identity, Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Certificate, Identity, Method, Request, RequestBuilder, Response, StatusCode};
 
 use crate::config::{Access, Credentials};
 
@@ -11,12 +14,44 @@ const REQUEST_SECONDS_MAX: u64 = 10;
 /// How much of an answer is kept.
 const ANSWER_CHARS_MAX: usize = 300;
 
+/// Takes requests in the network's place, and answers them or says why not.
+type Taker = dyn Fn(Request) -> Pin<Box<dyn Future<Output = Result<Response, String>> + Send>> + Send + Sync;
+
+/// What carries requests: the network, if nothing was put in its place.
+#[derive(Clone, Default)]
+pub struct Wire(Option<Arc<Taker>>);
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Wire(simulated)" } else { "Wire(network)" })
+    }
+}
+
+impl Wire {
+    /// A simulated one: `take` has every request.
+    #[must_use]
+    pub fn simulated<F>(take: impl Fn(Request) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Response, String>> + Send + 'static,
+    {
+        Self(Some(Arc::new(move |request| Box::pin(take(request)))))
+    }
+
+    async fn carry(&self, request: RequestBuilder) -> Result<Response, String> {
+        match &self.0 {
+            None => request.send().await.map_err(|error| causes(&error)),
+            Some(take) => take(request.build().map_err(|error| causes(&error))?).await,
+        }
+    }
+}
+
 /// A server that is spoken to.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     url: String,
     credentials: Option<Credentials>,
     client: reqwest::Client,
+    wire: Wire,
 }
 
 /// Why a request brought nothing.
@@ -35,7 +70,7 @@ impl Peer {
     ///
     /// # Errors
     /// When a certificate or a key cannot be read.
-    pub(super) fn new(access: &Access) -> Result<Self, String> {
+    pub(super) fn new(access: &Access, wire: &Wire) -> Result<Self, String> {
         crate::tls::install();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("fournines/", env!("CARGO_PKG_VERSION")))
@@ -52,7 +87,7 @@ impl Peer {
             builder = builder.identity(read);
         }
         let client = builder.build().map_err(|error| wrong("no HTTP client", &error))?;
-        Ok(Self { url: access.url.clone(), credentials: access.credentials.clone(), client })
+        Ok(Self { url: access.url.clone(), credentials: access.credentials.clone(), client, wire: wire.clone() })
     }
 
     /// Its address.
@@ -75,7 +110,7 @@ impl Peer {
     /// # Errors
     /// When it was not.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, PeerError> {
-        let response = request.send().await.map_err(|error| PeerError::Passing(causes(&error)))?;
+        let response = self.wire.carry(request).await.map_err(PeerError::Passing)?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);

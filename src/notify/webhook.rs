@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::carrier::{Failure, Post, Told};
 use super::decision::Tell;
 use super::outbox::{Firing, Message};
-use super::peer::{Peer, PeerError};
+use super::peer::{Peer, PeerError, Wire};
 use crate::config::{Receiver, Secret};
 use crate::model::incident::IncidentId;
 use crate::model::time::{Instant, Span};
@@ -66,9 +66,14 @@ struct Data {
 }
 
 impl Webhook {
-    pub(super) fn new(place: usize, receiver: &Receiver, secret: Option<Secret>) -> Result<Self, String> {
+    pub(super) fn new(
+        place: usize,
+        receiver: &Receiver,
+        secret: Option<Secret>,
+        wire: &Wire,
+    ) -> Result<Self, String> {
         let key = secret.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, &secret.0));
-        Ok(Self { place, peer: Peer::new(&receiver.access)?, key })
+        Ok(Self { place, peer: Peer::new(&receiver.access, wire)?, key })
     }
 
     /// Tells everything that is due, several at a time.

@@ -4,12 +4,13 @@ use std::io::BufWriter;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::clock::Stopwatch;
 use crate::engine::Engine;
 use crate::journal::{Checkpoints, JournalError, Outlet, Rows, packer};
 use crate::telemetry::Telemetry;
+use crate::threads::aside;
 
 /// How much of the state is handed to the packer at once: number by number it took it twice as long as everything else.
 const PIECE: usize = 1 << 18;
@@ -40,7 +41,7 @@ impl Checkpointer {
     /// Begins to write the state of `engine` at `sequence`, with the `rows` that belong to it. None is being written.
     pub(super) fn write(&mut self, sequence: u64, engine: Engine, rows: Vec<Arc<dyn Rows>>) {
         let checkpoints = self.checkpoints.clone();
-        self.writing = Some(spawn_blocking(move || {
+        self.writing = Some(aside(move || {
             let watch = Stopwatch::start();
             let mut checkpoints = checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
             let result = pack(&engine).and_then(|snapshot| {

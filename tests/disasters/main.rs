@@ -3,8 +3,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod host;
+#[path = "../machine/mod.rs"]
 mod machine;
-mod power;
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
@@ -17,8 +18,9 @@ use common::{Inbox, Server, alertmanager, ask, fournines, free_port, get, text, 
 use fournines::clock::{Clock, Stopwatch};
 use fournines::journal::open_reader;
 use fournines::model::time::{Instant, Span};
-use machine::Machine;
-use power::History;
+use host::Machine;
+use machine::EROFS;
+use machine::power::History;
 use serde_json::{Value, json};
 
 fn now() -> Instant {
@@ -71,11 +73,11 @@ fn a_sync_that_fails_ends_it_and_a_restart_has_all_that_was_acknowledged() {
     let machine = Machine::new();
     let daemon = machine.serve("");
     assert_eq!((begin(&daemon, "s1"), begin(&daemon, "s2")), (200, 200));
-    machine.let_syncs_fail(true);
+    machine.control.let_syncs_fail(true);
     assert_eq!(begin(&daemon, "s3"), 503, "what is not on the disk was acknowledged");
     let said = ended(daemon);
     assert!(said.contains("journal.db") && said.contains("disk I/O error"), "{said}");
-    machine.let_syncs_fail(false);
+    machine.control.let_syncs_fail(false);
     let daemon = machine.serve("");
     let found = down(&daemon);
     assert!(found.is_superset(&names([1, 2])), "{found:?}");
@@ -90,7 +92,7 @@ fn a_disk_that_becomes_read_only_ends_it_and_a_restart_has_all_that_was_acknowle
     let machine = Machine::new();
     let daemon = machine.serve("");
     assert_eq!(begin(&daemon, "s1"), 200);
-    machine.let_writes_fail(true);
+    machine.control.let_writes_fail(Some(EROFS));
     assert_eq!(begin(&daemon, "s2"), 503);
     let said = ended(daemon);
     assert!(said.contains("journal.db"), "{said}");
@@ -98,7 +100,7 @@ fn a_disk_that_becomes_read_only_ends_it_and_a_restart_has_all_that_was_acknowle
     let output = machine.command(free_port(), "", &[]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(1) && said.contains("journal.db"), "{said}");
-    machine.let_writes_fail(false);
+    machine.control.let_writes_fail(None);
     let daemon = machine.serve("");
     assert_eq!(begin(&daemon, "s2"), 200);
     assert_eq!(down(&daemon), names([1, 2]));
@@ -193,7 +195,7 @@ fn time_goes_on_when_the_clock_is_set_back_and_follows_when_it_is_set_forward() 
         || -> Instant { get(&format!("{}/api/v1/status", daemon.url))["now"].as_str().unwrap().parse().unwrap() };
     assert_eq!(begin(&daemon, "s1"), 200);
     let before = at();
-    machine.put_clock_off(-3600);
+    machine.control.put_clock_off(-3600);
     let watch = Stopwatch::start();
     // The deadline of six seconds is met after twelve at the latest, not in an hour.
     until("the page of the first level", || {
@@ -211,7 +213,7 @@ fn time_goes_on_when_the_clock_is_set_back_and_follows_when_it_is_set_forward() 
     let daemon = machine.serve(&format!("{levels}{receiver}"));
     assert!(metric(&daemon, "fournines_clock_ahead_seconds") > 3_000.0);
     assert_eq!(begin(&daemon, "s3"), 200);
-    machine.put_clock_off(4 * 3600);
+    machine.control.put_clock_off(4 * 3600);
     until("time has followed", || {
         let now: Instant = get(&format!("{}/api/v1/status", daemon.url))["now"].as_str().unwrap().parse().unwrap();
         (now.since(before) > Span::from_hours(3)).then_some(())

@@ -140,7 +140,7 @@ fn what() -> impl Strategy<Value = What> {
     ]
 }
 
-fn saying() -> impl Strategy<Value = Saying> {
+pub(crate) fn saying() -> impl Strategy<Value = Saying> {
     // Instants are few, so that equal ones, touching outages and gaps of just the hold-down are common.
     let at = prop_oneof![(0..HORIZON / 300).prop_map(|n| n * 300), 0..HORIZON];
     let lag = prop_oneof![3 => Just(0_i64), 1 => 0..1800_i64, 1 => 0..HORIZON, 1 => -60..0_i64];
@@ -163,7 +163,7 @@ pub(crate) fn taken_back(number: usize, places: usize) -> Option<usize> {
 }
 
 /// The saying as a line of NDJSON, its time written in one of three zones.
-fn line(number: usize, saying: &Saying, with_id: bool) -> String {
+pub(crate) fn line(number: usize, saying: &Saying, with_id: bool) -> String {
     let written = |seconds: i64| {
         let (offset, shift) =
             [("Z", 0), ("+08:00", 8 * 3600), ("-03:30", -(3 * 3600 + 1800))][saying.zone as usize];

@@ -17,12 +17,23 @@ enum Deed {
     Remove,
 }
 
-/// All that was done to the storage, each with where the log was after it.
+/// All that was done to the storage, each with where the log was after it; and what was on the disk before.
 #[derive(Debug)]
-pub(crate) struct History(Vec<(u64, PathBuf, Deed)>);
+pub(crate) struct History {
+    deeds: Vec<(u64, PathBuf, Deed)>,
+    before: Image,
+}
+
+/// What is on a disk: its files.
+pub(crate) type Image = BTreeMap<PathBuf, Vec<u8>>;
 
 impl History {
     pub(crate) fn read(log: &Path) -> Self {
+        Self::after(Image::new(), log)
+    }
+
+    /// The same of a disk that was not empty.
+    pub(crate) fn after(before: Image, log: &Path) -> Self {
         let bytes = fs::read(log).unwrap();
         let mut rest = &*bytes;
         let mut deeds = Vec::new();
@@ -50,19 +61,20 @@ impl History {
             };
             deeds.push((at as u64, path, deed));
         }
-        Self(deeds)
+        Self { deeds, before }
     }
 
     /// Where the log was after each deed.
     pub(crate) fn places(&self) -> impl ExactSizeIterator<Item = u64> {
-        self.0.iter().map(|&(place, ..)| place)
+        self.deeds.iter().map(|&(place, ..)| place)
     }
 
-    /// Puts into `folder` what is on the disk after the power was cut with the log at `cut`. `chance` decides over each
-    /// sector that was not synced, and `lazy` over syncs: one that says it is done, and is not.
-    pub(crate) fn leave(&self, cut: u64, folder: &Path, mut chance: impl FnMut() -> bool, lazy: bool) {
-        let mut files: BTreeMap<&Path, (Vec<u8>, Vec<&Deed>)> = BTreeMap::new();
-        for (_, path, deed) in self.0.iter().take_while(|&&(place, ..)| place <= cut) {
+    /// What is on the disk after the power was cut with the log at `cut`. `chance` decides over each sector that was not
+    /// synced, and `lazy` over syncs: one that says it is done, and is not.
+    pub(crate) fn image(&self, cut: u64, mut chance: impl FnMut() -> bool, lazy: bool) -> Image {
+        let mut files: BTreeMap<&Path, (Vec<u8>, Vec<&Deed>)> =
+            self.before.iter().map(|(path, bytes)| (&**path, (bytes.clone(), Vec::new()))).collect();
+        for (_, path, deed) in self.deeds.iter().take_while(|&&(place, ..)| place <= cut) {
             let (durable, since) = files.entry(path).or_default();
             match deed {
                 Deed::Sync if lazy => {}
@@ -71,11 +83,18 @@ impl History {
                 deed => since.push(deed),
             }
         }
-        for (path, (mut bytes, since)) in files {
+        let left = files.into_iter().map(|(path, (mut bytes, since))| {
             since.into_iter().for_each(|deed| apply(&mut bytes, deed, &mut chance));
-            if path.extension().is_none_or(|kind| kind != "db-shm") && !bytes.is_empty() {
-                fs::write(folder.join(path.file_name().unwrap()), bytes).unwrap();
-            }
+            (path.to_owned(), bytes)
+        });
+        left.filter(|(path, bytes)| path.extension().is_none_or(|kind| kind != "db-shm") && !bytes.is_empty())
+            .collect()
+    }
+
+    /// Puts into `folder` what [`Self::image`] says.
+    pub(crate) fn leave(&self, cut: u64, folder: &Path, chance: impl FnMut() -> bool, lazy: bool) {
+        for (path, bytes) in self.image(cut, chance, lazy) {
+            fs::write(folder.join(path.file_name().unwrap()), bytes).unwrap();
         }
     }
 }

@@ -1,6 +1,7 @@
-/* A machine that fails: preloaded into the daemon, it stands between it and the system's library.
+/* A machine that fails: preloaded into the daemon, or into a simulation of it, it stands between it and the system's
+ * library.
  *
- * MACHINE_CONTROL  a file that tests write to while the daemon runs, as `struct control`
+ * MACHINE_CONTROL  a file that tests write to while it runs, as `struct control`
  * MACHINE_LOG      a file that gets every write, cut, sync and removal below MACHINE_FOLDER, in order
  * MACHINE_FOLDER   the storage
  */
@@ -22,7 +23,10 @@
 struct control {
     int64_t clock_micros; /* by how much the clock is off */
     int32_t sync_fails;   /* whether a sync fails, as that of a broken disk does */
-    int32_t write_fails;  /* whether a write fails, as that to a disk that became read-only does */
+    int32_t write_fails;  /* the error with which a write fails, EROFS or ENOSPC, or 0 */
+    int32_t dead;         /* whether nothing more reaches the disk: the process is to be killed */
+    int32_t syncs_nothing; /* whether a sync is only written down, and does nothing */
+    int64_t dies_in;      /* after how many writes, cuts, syncs and removals it is dead; 0: never */
 };
 
 /* One thing done to a file; its path and its bytes follow. */
@@ -55,9 +59,9 @@ __attribute__((constructor)) static void begin(void) {
     real_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
     folder = getenv("MACHINE_FOLDER");
     const char *path = getenv("MACHINE_CONTROL");
-    int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    int file = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
     if (file >= 0) {
-        void *page = mmap(NULL, sizeof(struct control), PROT_READ, MAP_SHARED, file, 0);
+        void *page = mmap(NULL, sizeof(struct control), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
         if (page != MAP_FAILED) control = page;
     }
     path = getenv("MACHINE_LOG");
@@ -82,18 +86,30 @@ static void note(uint64_t kind, const char *path, const void *bytes, uint64_t le
     if (writev(log_file, parts, 3) < 0) abort();
 }
 
+/* Whether this deed comes too late. Called with the lock held. */
+static int is_dead(void) {
+    if (!control->dead && control->dies_in > 0 && --control->dies_in == 0) control->dead = 1;
+    return control->dead;
+}
+
+/* Does `deed`, which says how it ended, unless it comes too late; and writes it down. */
+#define DO(deed, succeeded, kind, path, bytes, length, offset) \
+    pthread_mutex_lock(&one_at_a_time); \
+    int dead = is_dead(); \
+    ssize_t done = dead ? -1 : (deed); \
+    if (succeeded) note(kind, path, bytes, length, offset); \
+    pthread_mutex_unlock(&one_at_a_time); \
+    if (dead) errno = EIO; \
+    return done
+
 #define REAL(name, other) (name ? name : (name = dlsym(RTLD_NEXT, other)))
 
 ssize_t pwrite(int file, const void *bytes, size_t length, off_t offset) {
     char path[PATH_MAX];
     REAL(real_pwrite, "pwrite");
     if (!is_kept(file, path)) return real_pwrite(file, bytes, length, offset);
-    if (control->write_fails) return errno = EROFS, -1;
-    pthread_mutex_lock(&one_at_a_time);
-    ssize_t written = real_pwrite(file, bytes, length, offset);
-    if (written > 0) note('W', path, bytes, written, offset);
-    pthread_mutex_unlock(&one_at_a_time);
-    return written;
+    if (control->write_fails) return errno = control->write_fails, -1;
+    DO(real_pwrite(file, bytes, length, offset), done > 0, 'W', path, bytes, done, offset);
 }
 
 ssize_t pwrite64(int file, const void *bytes, size_t length, off_t offset) {
@@ -105,12 +121,8 @@ ssize_t write(int file, const void *bytes, size_t length) {
     REAL(real_write, "write");
     off_t offset = lseek(file, 0, SEEK_CUR);
     if (offset < 0 || !is_kept(file, path)) return real_write(file, bytes, length);
-    if (control->write_fails) return errno = EROFS, -1;
-    pthread_mutex_lock(&one_at_a_time);
-    ssize_t written = real_write(file, bytes, length);
-    if (written > 0) note('W', path, bytes, written, offset);
-    pthread_mutex_unlock(&one_at_a_time);
-    return written;
+    if (control->write_fails) return errno = control->write_fails, -1;
+    DO(real_write(file, bytes, length), done > 0, 'W', path, bytes, done, offset);
 }
 
 int fsync(int file) {
@@ -119,11 +131,7 @@ int fsync(int file) {
     if (!is_kept(file, path)) return real_fsync(file);
     if (control->sync_fails) return errno = EIO, -1;
     /* What is written while it syncs is not synced by it. */
-    pthread_mutex_lock(&one_at_a_time);
-    int done = real_fsync(file);
-    if (done == 0) note('S', path, NULL, 0, 0);
-    pthread_mutex_unlock(&one_at_a_time);
-    return done;
+    DO(control->syncs_nothing ? 0 : real_fsync(file), done == 0, 'S', path, NULL, 0, 0);
 }
 
 int fdatasync(int file) { return fsync(file); }
@@ -132,11 +140,7 @@ int ftruncate(int file, off_t length) {
     char path[PATH_MAX];
     REAL(real_ftruncate, "ftruncate");
     if (!is_kept(file, path)) return real_ftruncate(file, length);
-    pthread_mutex_lock(&one_at_a_time);
-    int done = real_ftruncate(file, length);
-    if (done == 0) note('T', path, NULL, length, 0);
-    pthread_mutex_unlock(&one_at_a_time);
-    return done;
+    DO(real_ftruncate(file, length), done == 0, 'T', path, NULL, length, 0);
 }
 
 int ftruncate64(int file, off_t length) { return ftruncate(file, length); }
@@ -145,11 +149,7 @@ int unlink(const char *path) {
     REAL(real_unlink, "unlink");
     int kept = folder && strncmp(path, folder, strlen(folder)) == 0;
     if (!kept) return real_unlink(path);
-    pthread_mutex_lock(&one_at_a_time);
-    int done = real_unlink(path);
-    if (done == 0) note('U', path, NULL, 0, 0);
-    pthread_mutex_unlock(&one_at_a_time);
-    return done;
+    DO(real_unlink(path), done == 0, 'U', path, NULL, 0, 0);
 }
 
 int clock_gettime(clockid_t which, struct timespec *time) {
