@@ -1,4 +1,8 @@
 //! Killed at any instant, the daemon loses nothing that it acknowledged and sends no page that it would not have sent.
+//!
+//! ```text
+//! KILLS=1000 KILL_SEED=7 cargo test --test survives_kill kills -- --nocapture    the long one
+//! ```
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
@@ -15,7 +19,7 @@ use fournines::clock::Clock;
 use fournines::model::time::{Instant, Span};
 use serde_json::{Value, json};
 
-/// How often it is killed.
+/// How often it is killed, if nobody asks for more.
 const KILLS: usize = 20;
 /// Events in one body.
 const BODY_LINES: usize = 20;
@@ -191,17 +195,20 @@ fn post(daemon: &mut Option<Server>, body: &str, cut: Option<u64>) -> Option<Val
     serde_json::from_str(body).ok()
 }
 
-/// The whole stream, with a kill at each of `kills` (the body's number and when after it was sent). Returns how many
+/// By the number of a body: how many microseconds after it was sent the daemon is killed, each time that it is sent.
+type Kills = BTreeMap<usize, Vec<u64>>;
+
+/// The whole stream, with these kills. Returns how many
 /// bodies were answered by the first try and how many duplicates there were.
-fn run(folder: &Path, bodies: &[String], receiver: (&Receiver, u16), kills: &BTreeMap<usize, u64>) -> (usize, u64) {
+fn run(folder: &Path, bodies: &[String], receiver: (&Receiver, u16), kills: &Kills) -> (usize, u64) {
     let settings = settings(receiver.1);
     let mut daemon = Some(fournines(folder, free_port(), &settings));
     let (mut answered, mut duplicates) = (0, 0);
     for (number, body) in bodies.iter().enumerate() {
-        let mut cut = kills.get(&number).copied();
+        let mut cuts = kills.get(&number).cloned().unwrap_or_default();
         let mut first = true;
         loop {
-            let answer = post(&mut daemon, body, cut.take());
+            let answer = post(&mut daemon, body, cuts.pop());
             if daemon.is_none() {
                 daemon = Some(fournines(folder, free_port(), &settings));
             }
@@ -209,7 +216,9 @@ fn run(folder: &Path, bodies: &[String], receiver: (&Receiver, u16), kills: &BTr
                 assert_eq!(answer["rejected_total"], 0);
                 answered += usize::from(first);
                 duplicates += answer["duplicates"].as_u64().unwrap();
-                break;
+                if cuts.is_empty() {
+                    break;
+                }
             }
             first = false;
         }
@@ -269,24 +278,26 @@ fn incidents(replayed: &Value) -> BTreeSet<String> {
 }
 
 #[test]
-fn twenty_kills_change_no_figure_and_send_no_page() {
+fn kills_change_no_figure_and_send_no_page() {
     let bodies = bodies();
     let seed = std::env::var("KILL_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
     println!("KILL_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
+    let count = std::env::var("KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
     // One comes with half of a body for certain.
-    let mut kills = BTreeMap::from([(bodies.len() / 2, 0)]);
-    while kills.len() < KILLS {
+    let mut kills = Kills::from([(bodies.len() / 2, vec![0])]);
+    for _ in 1..count {
         // From before anything is read to after the answer is there, which takes about a millisecond.
-        kills.insert(random.usize(0..bodies.len()), random.u64(0..2000));
+        kills.entry(random.usize(0..bodies.len())).or_default().push(random.u64(0..2000));
     }
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let (calm, calm_port) = Receiver::start();
     let (hit, hit_port) = Receiver::start();
-    let (answered, duplicates) = run(folders[0].path(), &bodies, (&calm, calm_port), &BTreeMap::new());
+    let (answered, duplicates) = run(folders[0].path(), &bodies, (&calm, calm_port), &Kills::new());
     assert_eq!((answered, duplicates), (bodies.len(), 0));
     let (answered, duplicates) = run(folders[1].path(), &bodies, (&hit, hit_port), &kills);
-    println!("{} of {KILLS} kills came before the answer, {duplicates} events came twice", bodies.len() - answered);
+    let untold = bodies.len() - answered;
+    println!("{count} kills: {untold} bodies had no answer at the first try, {duplicates} events came twice");
     assert!(answered < bodies.len(), "every kill came too late to matter");
 
     let at = Clock::system().now();
