@@ -2,17 +2,15 @@
 
 mod carriers;
 mod openapi;
+mod readiness;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::middleware;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -43,6 +41,7 @@ use crate::views::metrics::EngineCollector;
 use crate::views::runbooks;
 use crate::views::stream::{self, Following};
 use crate::views::targets;
+use readiness::{Reader, Readiness, readyz, when_ready};
 
 /// How long receivers are given to take the last news when the daemon stops.
 const LAST_NEWS_SECONDS_MAX: u64 = 15;
@@ -132,7 +131,7 @@ impl Daemon {
 
         let (inbox, submissions) = mpsc::channel(INBOX_MAX);
         let front = CancellationToken::new();
-        let ready = Arc::new(AtomicBool::new(false));
+        let ready = Arc::new(Readiness::default());
         let intake = Arc::new(Intake {
             inbox,
             clock: clock.clone(),
@@ -166,7 +165,8 @@ impl Daemon {
 
         let alerting = settings.alerting.clone();
         let base_url = settings.server.external_url.clone().unwrap_or_else(|| format!("http://{address}"));
-        let opened = open(settings, engine, changes, clock.clone(), telemetry.clone(), submissions).await;
+        let reader = Reader::new(ready.clone());
+        let opened = open(settings, engine, changes, clock.clone(), telemetry.clone(), (submissions, reader)).await;
         let parts = opened.and_then(|(hall, stop_hall, outbox)| {
             let _ = deliveries.set(Arc::new(outbox.clone()));
             let (carriers, stop_carriers) =
@@ -180,7 +180,7 @@ impl Daemon {
                 return Err(error);
             }
         };
-        ready.store(true, Ordering::Release);
+        ready.set(true);
         let stop = CancellationToken::new();
         let ending = front.clone();
         let ended = tokio::spawn(supervise(parts, door, front, ready, stop.clone()));
@@ -224,10 +224,10 @@ async fn open(
     changes: Changes,
     clock: Clock,
     telemetry: Telemetry,
-    submissions: mpsc::Receiver<Submission>,
+    (submissions, reader): (mpsc::Receiver<Submission>, Reader),
 ) -> Result<(Hall, CancellationToken, Outbox), DaemonError> {
     let (shared, ticking, counts) = (engine.clone(), clock.clone(), telemetry.clone());
-    let recovered = threads::aside(move || recover(&settings, &shared, changes, ticking, counts)).await;
+    let recovered = threads::aside(move || recover(&settings, &shared, changes, ticking, counts, reader)).await;
     let (pipeline, outbox) = recovered.map_err(|error| DaemonError::Build(error.to_string()))??;
 
     let stop_hall = CancellationToken::new();
@@ -250,6 +250,7 @@ fn recover(
     changes: Changes,
     clock: Clock,
     telemetry: Telemetry,
+    mut reader: Reader,
 ) -> Result<(Pipeline, Outbox), DaemonError> {
     let journal = Journal::open(&settings.storage.path)?;
     let checkpoints = Checkpoints::open(&settings.storage.path)?;
@@ -263,16 +264,11 @@ fn recover(
     let outbox = Outbox::load(connection, settings.alerting.clone(), telemetry.clone()).map_err(tables)?;
     let mut outlets: Vec<Box<dyn crate::journal::Outlet>> =
         vec![Box::new(Store::default()), Box::new(outbox.clone()), Box::new(changes)];
-    let last = journal.sequence();
-    let mut told = 0;
-    let mut read_back = pipeline::recover(&journal, &checkpoints, &decode_stored, |effects, sequence| {
+    let mut read_back = pipeline::recover(&journal, &checkpoints, &decode_stored, |effects, progress| {
         for outlet in &mut outlets {
             outlet.take(effects);
         }
-        if sequence >= told + 10_000 {
-            told = sequence;
-            tracing::info!(sequence, last, "reading the journal");
-        }
+        reader.tell(progress);
     })?;
     clock.raise(read_back.now().max(journal.received()));
     // What fell due since then was told before the end, or should have been: it is known before the outbox looks at whom
@@ -282,9 +278,9 @@ fn recover(
     for outlet in &mut outlets {
         outlet.take(&effects);
     }
-    tracing::info!(file, sequence = last, services = read_back.services().len(), "the journal is read");
+    reader.done();
     *engine.write().unwrap_or_else(PoisonError::into_inner) = read_back;
-    telemetry.sequence.set(last.cast_signed());
+    telemetry.sequence.set(journal.sequence().cast_signed());
     telemetry.journal_bytes.set(journal.bytes().cast_signed());
 
     let pace = CheckpointPace {
@@ -344,7 +340,7 @@ async fn supervise(
     parts: Parts,
     door: JoinHandle<()>,
     front: CancellationToken,
-    ready: Arc<AtomicBool>,
+    ready: Arc<Readiness>,
     stop: CancellationToken,
 ) -> Result<(), DaemonError> {
     let Parts { mut hall, stop_hall, carriers, stop_carriers } = parts;
@@ -353,7 +349,7 @@ async fn supervise(
         () = stop.cancelled() => None,
         ended = &mut hall => Some(ended),
     };
-    ready.store(false, Ordering::Release);
+    ready.set(false);
     front.cancel();
     if door.await.is_err() {
         tracing::error!("the server ended unexpectedly");
@@ -376,7 +372,7 @@ fn routes(
     desk: Arc<Desk>,
     reading: Arc<Reading>,
     following: Following,
-    ready: Arc<AtomicBool>,
+    ready: Arc<Readiness>,
 ) -> Router {
     let working = Router::new()
         .route("/api/v1/events", post(post_events))
@@ -422,27 +418,6 @@ fn routes(
 )]
 async fn livez() -> &'static str {
     "alive\n"
-}
-
-/// Whether it takes events and answers
-#[utoipa::path(
-    get, path = "/readyz", tag = "operation",
-    responses(
-        (status = 200, description = "It does.", body = String),
-        (status = 503, response = problem::Unavailable),
-    )
-)]
-async fn readyz(State(ready): State<Arc<AtomicBool>>) -> Response {
-    if ready.load(Ordering::Acquire) { "ready\n".into_response() } else { not_ready().into_response() }
-}
-
-async fn when_ready(State(ready): State<Arc<AtomicBool>>, request: Request, next: Next) -> Response {
-    if ready.load(Ordering::Acquire) { next.run(request).await } else { not_ready().into_response() }
-}
-
-fn not_ready() -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "it is starting or stopping; ask again in a moment")
-        .header(axum::http::header::RETRY_AFTER, "1")
 }
 
 /// What there is to ask for

@@ -7,6 +7,7 @@
 //! 4. the end, once everything taken in is durable and answered.
 
 mod checkpointer;
+mod reading;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Stopwatch};
 use crate::engine::{Engine, Input};
-use crate::journal::{Batch, Checkpoint, Checkpoints, Journal, JournalError, Kind, Outlet, Stored};
+use crate::journal::{Batch, Journal, JournalError, Kind, Outlet};
 use crate::model::calendar::Unit;
 use crate::model::effect::{Effect, EffectKind};
 use crate::model::event::{Event, Outcome};
@@ -25,6 +26,7 @@ use crate::model::policy::Policy;
 use crate::model::time::{Instant, Span};
 use crate::telemetry::Telemetry;
 pub use checkpointer::Checkpointer;
+pub use reading::{Progress, recover};
 
 /// Batches that wait for the journal. A body waits with a few hundred kilobytes at most times, and the memory of all
 /// of them is bounded by `server.max_inflight_bytes`; this bounds how long the last one waits: 1024 batches are a
@@ -109,53 +111,6 @@ pub fn apply_batch(
         let outcome = if repeated { Outcome::Duplicate } else { engine.apply(received, &input, effects) };
         each(&input, outcome);
     }
-}
-
-/// The engine as the journal says it is: the last checkpoint that can be read, and all batches after it.
-/// `decode` turns a batch's text back into inputs. Effects go to `each` batch by batch.
-///
-/// # Errors
-/// When the journal fails or is damaged.
-pub fn recover(
-    journal: &Journal,
-    checkpoints: &Checkpoints,
-    decode: &dyn Fn(&Stored) -> Result<Vec<Input>, String>,
-    mut each: impl FnMut(&[Effect], u64),
-) -> Result<Engine, JournalError> {
-    let known = checkpoints.read()?;
-    if let Some(ahead) = known.iter().find(|checkpoint| checkpoint.sequence > journal.sequence()) {
-        return Err(JournalError::Behind {
-            file: journal.file().display().to_string(),
-            sequence: journal.sequence(),
-            checkpoints: checkpoints.file().display().to_string(),
-            ahead: ahead.sequence,
-        });
-    }
-    let restore = |checkpoint: &Checkpoint| Engine::read_snapshot(checkpoint.snapshot().ok()?).ok();
-    let sound = known.into_iter().find_map(|checkpoint| Some((restore(&checkpoint)?, checkpoint.sequence)));
-    let (mut engine, after) = sound.unwrap_or_default();
-    let mut effects = Vec::new();
-    let mut last: Option<(Instant, u64)> = None;
-    journal.read_after(after, |stored| {
-        let inputs = decode(&stored)?;
-        last = Some((stored.received, stored.sequence));
-        apply_batch(
-            &mut engine,
-            stored.received,
-            (&stored.source, stored.key.as_deref()),
-            inputs,
-            &mut effects,
-            |_, _| {},
-        );
-        each(&effects, stored.sequence);
-        effects.clear();
-        Ok(())
-    })?;
-    if let Some((received, sequence)) = last {
-        engine.advance(received, &mut effects);
-        each(&effects, sequence);
-    }
-    Ok(engine)
 }
 
 impl Pipeline {

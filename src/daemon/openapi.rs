@@ -38,7 +38,7 @@ use crate::views::{alerts, api, export, runbooks, stream, targets, words};
         api::metrics,
         runbooks::runbook,
         super::livez,
-        super::readyz,
+        super::readiness::readyz,
         super::index,
         serve,
     ),

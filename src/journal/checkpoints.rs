@@ -32,6 +32,12 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// How many bytes it takes on the disk.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.packed.len() as u64
+    }
+
     /// The engine's snapshot.
     ///
     /// # Errors
