@@ -24,7 +24,7 @@ use crate::engine::{Engine, Input};
 use crate::ingest::actions::{Desk, act};
 use crate::ingest::decode::{Gate, Layout, decode};
 use crate::ingest::http::{Intake, post_events};
-use crate::journal::{self, Checkpoints, Journal, JournalError, Kind, Stored};
+use crate::journal::{self, Checkpoints, Journal, JournalError, Keep, Kind, Stored};
 use crate::model::time::Instant;
 use crate::notify::{self, Alertmanager, Outbox, Wire};
 use crate::pipeline::{self, CheckpointPace, Checkpointer, INBOX_MAX, Pipeline, Submission};
@@ -256,6 +256,7 @@ fn recover(
     let checkpoints = Checkpoints::open(&settings.storage.path)?;
     let file = checkpoints.file().display().to_string();
     let tables = |error| DaemonError::Tables { file: file.clone(), error };
+    let begun = pipeline::begin(&journal, &checkpoints)?;
     let connection = checkpoints.second_connection()?;
     store::prepare(&connection)
         .and_then(|()| notify::prepare(&connection))
@@ -264,7 +265,7 @@ fn recover(
     let outbox = Outbox::load(connection, settings.alerting.clone(), telemetry.clone()).map_err(tables)?;
     let mut outlets: Vec<Box<dyn crate::journal::Outlet>> =
         vec![Box::new(Store::default()), Box::new(outbox.clone()), Box::new(changes)];
-    let mut read_back = pipeline::recover(&journal, &checkpoints, &decode_stored, |effects, progress| {
+    let mut read_back = pipeline::recover(&journal, begun, &decode_stored, |effects, progress| {
         for outlet in &mut outlets {
             outlet.take(effects);
         }
@@ -281,6 +282,7 @@ fn recover(
     reader.done();
     *engine.write().unwrap_or_else(PoisonError::into_inner) = read_back;
     telemetry.sequence.set(journal.sequence().cast_signed());
+    telemetry.first_sequence.set(journal.first().cast_signed());
     telemetry.journal_bytes.set(journal.bytes().cast_signed());
 
     let pace = CheckpointPace {
@@ -297,6 +299,7 @@ fn recover(
         outlets,
         pace,
         fold_after: settings.storage.fold_after,
+        keep: Keep { span: settings.storage.keep_for, bytes: settings.storage.keep_bytes },
     };
     let record = to_record(&settings.policy);
     if known.as_deref() != Some(record.as_bytes()) {

@@ -4,10 +4,12 @@
 //! 1. deadlines of the engine that fell due: a page waits for nothing;
 //! 2. batches that wait, all of them with one sync;
 //! 3. a checkpoint that is due, of a copy of the engine and on a thread of its own;
-//! 4. the end, once everything taken in is durable and answered.
+//! 4. a little of what the journal need not keep, dropped;
+//! 5. the end, once everything taken in is durable and answered.
 
 mod checkpointer;
 mod reading;
+mod retention;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Stopwatch};
 use crate::engine::{Engine, Input};
-use crate::journal::{Batch, Journal, JournalError, Kind, Outlet};
+use crate::journal::{Batch, Journal, JournalError, Keep, Kind, Outlet};
 use crate::model::calendar::Unit;
 use crate::model::effect::{Effect, EffectKind};
 use crate::model::event::{Event, Outcome};
@@ -26,7 +28,8 @@ use crate::model::policy::Policy;
 use crate::model::time::{Instant, Span};
 use crate::telemetry::Telemetry;
 pub use checkpointer::Checkpointer;
-pub use reading::{Progress, recover};
+pub use reading::{Progress, begin, recover};
+use retention::Retention;
 
 /// Batches that wait for the journal. A body waits with a few hundred kilobytes at most times, and the memory of all
 /// of them is bounded by `server.max_inflight_bytes`; this bounds how long the last one waits: 1024 batches are a
@@ -92,6 +95,8 @@ pub struct Pipeline {
     pub pace: CheckpointPace,
     /// How old a day is when it is folded.
     pub fold_after: Span,
+    /// How much of the journal is kept.
+    pub keep: Keep,
 }
 
 /// Applies one batch. Live, in recovery and in replay alike: this is the law of determinism.
@@ -161,11 +166,13 @@ impl Pipeline {
         let mut next_checkpoint = self.clock.now().plus(self.pace.interval);
         let mut next_fold = self.clock.now();
         let mut is_ahead = false;
+        let mut retention = Retention::new(self.keep);
         loop {
             self.meet_deadlines();
             if group.is_empty() {
                 is_ahead = self.watch_clock(is_ahead);
-                let sleep = self.sleep(if since_checkpoint > 0 { next_checkpoint } else { Instant::MAX });
+                let checkpoint = if since_checkpoint > 0 { next_checkpoint } else { Instant::MAX };
+                let sleep = if retention.is_at_work() { Duration::ZERO } else { self.sleep(checkpoint) };
                 tokio::select! {
                     biased;
                     taken = inbox.recv_many(&mut group, GROUP_MAX) => {
@@ -193,7 +200,9 @@ impl Pipeline {
             }
             if due && idle {
                 next_checkpoint = self.clock.now().plus(self.pace.interval);
+                retention.allow(self.checkpointer.settled());
             }
+            retention.step(&mut self.journal, self.clock.now(), &self.telemetry)?;
         }
         self.checkpointer.finished().await;
         self.checkpointer.settle(&mut self.outlets, &self.telemetry)?;

@@ -19,6 +19,9 @@ const SOURCES_MAX: usize = 100;
 /// Half-decades from 100 µs to 30 s: a sync of the disk, a request, a page.
 const SECONDS: [f64; 12] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
 
+/// From 100 µs to half a second: what nothing else goes on during.
+const PAUSES: [f64; 12] = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
+
 /// The daemon's metrics of itself.
 #[derive(Clone, Debug)]
 pub struct Telemetry {
@@ -40,6 +43,12 @@ pub struct Telemetry {
     pub sequence: IntGauge,
     /// The file's size.
     pub journal_bytes: IntGauge,
+    /// The first sequence number kept.
+    pub first_sequence: IntGauge,
+    /// Batches that were dropped.
+    pub dropped_batches: IntCounter,
+    /// How long dropping some held everything else up.
+    pub drop_pause_seconds: Histogram,
     /// One checkpoint.
     pub checkpoint_seconds: Histogram,
     /// Connections that could not be accepted.
@@ -113,6 +122,19 @@ impl Telemetry {
             commit_failures: make.counter("fournines_journal_commit_failures_total", "Commits that failed.")?,
             sequence: make.gauge("fournines_journal_sequence", "The sequence number of the last durable batch.")?,
             journal_bytes: make.gauge("fournines_journal_bytes", "The size of the journal's file.")?,
+            first_sequence: make.gauge(
+                "fournines_journal_first_sequence",
+                "The sequence number of the first batch kept; 1 as long as none was dropped.",
+            )?,
+            dropped_batches: make.counter(
+                "fournines_journal_dropped_batches_total",
+                "Batches dropped for storage.keep_for or storage.keep_bytes.",
+            )?,
+            drop_pause_seconds: make.histogram(
+                "fournines_journal_drop_pause_seconds",
+                "How long dropping some old batches held everything else up.",
+                &PAUSES,
+            )?,
             checkpoint_seconds: make.histogram(
                 "fournines_checkpoint_duration_seconds",
                 "One checkpoint: the snapshot and its commit, beside everything else.",
@@ -129,7 +151,7 @@ impl Telemetry {
             checkpoint_pause_seconds: make.histogram(
                 "fournines_checkpoint_pause_seconds",
                 "How long a checkpoint held everything else up.",
-                &[0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5],
+                &PAUSES,
             )?,
             checkpoint_failures: make.counter("fournines_checkpoint_failures_total", "Checkpoints that failed.")?,
             checkpoint_sequence: make.gauge(

@@ -59,7 +59,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         Some(_) => Pair { new, begun: false, before: Run::default(), after: Run::default() },
     };
-    let summary = arguments.recording.read(|batch| pair.apply(batch))?;
+    let summary = arguments.recording.read(None, |batch| pair.apply(batch))?;
     let at = arguments.recording.at(&summary);
     pair.before.advance(at);
     pair.after.advance(at);

@@ -13,7 +13,7 @@ use super::send::{bar, open, progress};
 use crate::daemon::decode_stored;
 use crate::engine::{Engine, Input};
 use crate::ingest::decode::{Decoded, Gate, Layout, decode};
-use crate::journal::{JournalError, Stored, open_reader};
+use crate::journal::{Checkpoint, Checkpoints, JournalError, Stored, open_reader};
 use crate::model::alert::{Alert, AlertKey};
 use crate::model::effect::{Effect, EffectKind};
 use crate::model::event::Event;
@@ -38,6 +38,14 @@ pub(super) struct Recording {
     /// NDJSON files, `-` for standard input, or one storage directory
     #[arg(required = true, value_name = "EVENTS")]
     events: Vec<PathBuf>,
+}
+
+/// A state to begin with.
+#[derive(Debug)]
+pub(super) struct Beginning {
+    pub(super) engine: Engine,
+    /// The last batch in it.
+    pub(super) after: u64,
 }
 
 /// What the engine is given at once.
@@ -72,11 +80,48 @@ impl Recording {
         }
     }
 
-    /// Reads all of it. Policies are only in a journal; with NDJSON the reader brings its own.
-    pub(super) fn read(&self, mut each: impl FnMut(Batch<'_>)) -> Result<Summary, Failure> {
-        let mut summary = Summary::default();
+    /// What there is to begin with: for a storage directory whose oldest batches were dropped, the earliest state that
+    /// is kept.
+    pub(super) fn beginning(&self) -> Result<Option<Beginning>, Failure> {
+        let Some(folder) = self.storage() else { return Ok(None) };
+        let failed = |error: JournalError| Failure::Failed(error.to_string());
+        let journal = open_reader(folder).map_err(failed)?;
+        let Some(dropped) = journal.dropped() else { return Ok(None) };
+        let restore = |checkpoint: Checkpoint| {
+            let engine = Engine::read_snapshot(checkpoint.snapshot().ok()?).ok()?;
+            (checkpoint.sequence >= dropped.last).then_some(Beginning { engine, after: checkpoint.sequence })
+        };
+        let known = Checkpoints::open_reader(folder).and_then(|kept| kept.read()).map_err(failed)?;
+        let Some(beginning) = known.into_iter().rev().find_map(restore) else {
+            return Err(failed(
+                journal.refusal("there is no checkpoint to begin from that this fournines can read"),
+            ));
+        };
+        let now = beginning.engine.now();
+        if let Some(asked) = self.at.into_iter().chain(self.as_known_at).find(|&asked| asked < now) {
+            let problem = format!("what was at {asked} cannot be told, and what is from {now} on can");
+            return Err(failed(journal.refusal(&problem)));
+        }
+        eprintln!(
+            "{}: begins from the checkpoint at {now}, as batches 1 to {} were dropped by {}: alerts before that are not \
+             listed",
+            folder.display(),
+            dropped.last,
+            dropped.reasons
+        );
+        Ok(Some(beginning))
+    }
+
+    /// Reads all of it, or what comes after the `beginning`. Policies are only in a journal; with NDJSON the reader brings
+    /// its own.
+    pub(super) fn read(
+        &self,
+        beginning: Option<(u64, Instant)>,
+        mut each: impl FnMut(Batch<'_>),
+    ) -> Result<Summary, Failure> {
+        let mut summary = Summary { received: beginning.map(|(_, now)| now), ..Summary::default() };
         match self.storage() {
-            Some(folder) => self.journal(folder, &mut summary, &mut each)?,
+            Some(folder) => self.journal(folder, beginning.map(|(after, _)| after), &mut summary, &mut each)?,
             None => {
                 let bar = progress(&self.events);
                 for path in &self.events {
@@ -94,17 +139,29 @@ impl Recording {
         self.at.or(last).unwrap_or(Instant::from_micros(0))
     }
 
-    /// Reads a storage directory's journal.
+    /// Reads a storage directory's journal: after a batch, or all of it that is kept.
     fn journal(
         &self,
         folder: &Path,
+        after: Option<u64>,
         summary: &mut Summary,
         each: &mut dyn FnMut(Batch<'_>),
     ) -> Result<(), Failure> {
         let failed = |error: JournalError| Failure::Failed(error.to_string());
         let journal = open_reader(folder).map_err(failed)?;
+        if let (None, Some(dropped)) = (after, journal.dropped()) {
+            eprintln!(
+                "{}: begins with batch {} and knows nothing of before: the rest was dropped by {}",
+                folder.display(),
+                journal.first(),
+                dropped.reasons
+            );
+            let policy = journal.policy_before().map_err(failed)?;
+            let taken = policy.map_or(Ok(()), |policy| self.batch(&policy, summary, each));
+            taken.map_err(|problem| failed(journal.refusal(&problem)))?;
+        }
         let bar = bar(journal.sequence(), "{wide_bar} {pos}/{len} batches  {per_sec}  {eta} left");
-        let read = journal.read_after(0, |stored| {
+        let read = journal.read_after(after.unwrap_or(journal.first() - 1), |stored| {
             bar.set_position(stored.sequence);
             if self.as_known_at.is_none_or(|known| stored.received <= known) {
                 self.batch(&stored, summary, each)?;
@@ -242,6 +299,12 @@ impl Run {
             inputs: vec![Input::Policy(Box::new(policy))],
         });
         run
+    }
+
+    /// A run that goes on from a state.
+    pub(super) fn from(engine: Engine) -> Self {
+        let firing = engine.alerts().map(|alert| alert.key.clone()).collect();
+        Self { engine, alerts: Vec::new(), firing }
     }
 
     pub(super) fn apply(&mut self, batch: Batch<'_>) {

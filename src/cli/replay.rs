@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::output::{Object, print, unwritten};
-use super::recording::{Recording, Run};
+use super::recording::{Beginning, Recording, Run};
 use super::{Failure, settings};
 use crate::engine::{Engine, Input};
 use crate::model::calendar::{BadPeriod, Calendar, Range};
@@ -22,7 +22,7 @@ use crate::views::json::{self as objects, Asked, Promised};
 #[command(
     after_help = "An NDJSON event counts as received at its own `time`, in the order of the file. A storage \
     directory's journal is read as it was received, under the policies that were in force; `fournines backtest` reads \
-    it under another.\n\nExamples:\n  fournines replay events.ndjson\n  fournines replay --catalog services.csv --at \
+    it under another. If its oldest batches were dropped, it is read from the earliest checkpoint kept on.\n\nExamples:\n  fournines replay events.ndjson\n  fournines replay --catalog services.csv --at \
     2026-04-01T00:00:00Z --format json events.ndjson\n  fournines replay --as-known-at 2026-04-01T00:00:00Z --period \
     2026-03 fournines-data\n  fournines replay --alerts events.ndjson"
 )]
@@ -73,7 +73,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             Run::default()
         }
     };
-    let mut summary = recording.read(|batch| run.apply(batch))?;
+    let beginning = recording.beginning()?.map(|Beginning { engine, after }| {
+        let now = engine.now();
+        run = Run::from(engine);
+        (after, now)
+    });
+    let mut summary = recording.read(beginning, |batch| run.apply(batch))?;
     let at = recording.at(&summary);
     run.advance(at);
     let engine = judged(&run.engine, summary.later.take(), arguments.policy, at);

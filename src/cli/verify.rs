@@ -9,7 +9,7 @@ use super::send::bar;
 use super::{Failure, settings};
 use crate::daemon::decode_stored;
 use crate::engine::{BadSnapshot, Engine};
-use crate::journal::{Checkpoint, Checkpoints, Stored, integrity, open_reader};
+use crate::journal::{Checkpoint, Checkpoints, Dropped, Stored, integrity, open_reader};
 use crate::model::time::Instant;
 use crate::pipeline::apply_batch;
 use crate::store;
@@ -31,12 +31,13 @@ pub(super) struct Arguments {
 }
 
 /// What was read so far.
-#[derive(Default)]
 struct Examination {
     engine: Engine,
     changes: store::Changes,
     /// The last batch that the engine has.
     last: Option<Instant>,
+    /// What was dropped is in no journal: the first checkpoint that can be read has to be believed, and this is its batch.
+    believed: Option<u64>,
     wrong: Vec<String>,
     /// The journal is read back only as far as it is sound.
     broken: bool,
@@ -57,26 +58,33 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let journal = open_reader(&folder).inspect_err(|_| structure.iter().for_each(|line| println!("{line}")));
     let journal = journal.map_err(failed)?;
     let file = journal.file().display().to_string();
-    let mut examination = Examination { wrong: structure, ..Examination::default() };
+    let mut examination = Examination::new(structure);
     let kept = Checkpoints::open_reader(&folder).map_err(failed)?;
+    let rest = if journal.dropped().is_none() { "; the journal has it all" } else { "" };
     let mut checkpoints = match kept.read() {
         Ok(checkpoints) => checkpoints,
         Err(error) => {
-            examination.wrong.push(format!("checkpoints: cannot be read: {error}; the journal has it all"));
+            examination.wrong.push(format!("checkpoints: cannot be read: {error}{rest}"));
             Vec::new()
         }
     };
     match kept.count() {
         Ok(count) if count > checkpoints.len() as u64 => {
             let unreadable = count - checkpoints.len() as u64;
-            examination.wrong.push(format!("{unreadable} checkpoint(s): cannot be read; the journal has it all"));
+            examination.wrong.push(format!("{unreadable} checkpoint(s): cannot be read{rest}"));
         }
         Ok(_) => {}
         Err(error) => examination.wrong.push(format!("checkpoints: cannot be counted: {error}")),
     }
     checkpoints.sort_by_key(|checkpoint| checkpoint.sequence);
+    if journal.dropped().is_some() {
+        examination.believe(&checkpoints);
+    }
     let bar = bar(journal.sequence(), "{wide_bar} {pos}/{len} batches  {eta} left");
     let mut waiting = checkpoints.iter().peekable();
+    while let Some(checkpoint) = waiting.next_if(|checkpoint| checkpoint.sequence < journal.first()) {
+        examination.compare(checkpoint, &kept, waiting.peek().is_none());
+    }
     let mut read = 0;
     let examined = journal.examine(|sequence, stored| {
         bar.inc(1);
@@ -93,7 +101,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for problem in &examination.wrong {
         println!("{problem}");
     }
-    let batches = journal.sequence();
+    let batches = journal.sequence() + 1 - journal.first();
+    if let Some(dropped) = journal.dropped() {
+        let Dropped { last, at, reasons, .. } = dropped;
+        println!("{file}: batches 1 to {last} were dropped by retention ({reasons}), the last of them on {at}");
+        match examination.believed {
+            Some(sequence) => println!(
+                "{file}: the chain continues with batch {}; figures are checked from the checkpoint at batch {sequence} on",
+                last + 1
+            ),
+            None => println!("{file}: the chain continues with batch {}; no figure can be checked", last + 1),
+        }
+    }
     if examination.wrong.is_empty() {
         println!("{file}: {batches} batches, {} checkpoints and all rows are sound", checkpoints.len());
         println!("head {}", journal.head());
@@ -105,9 +124,35 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 impl Examination {
+    fn new(wrong: Vec<String>) -> Self {
+        let changes = store::Changes::after(Instant::MIN);
+        Self { engine: Engine::new(), changes, last: None, believed: None, wrong, broken: false }
+    }
+
+    /// Begins from the first of these that can be read.
+    fn believe(&mut self, checkpoints: &[Checkpoint]) {
+        let restore = |checkpoint: &Checkpoint| {
+            Some((checkpoint.sequence, Engine::read_snapshot(checkpoint.snapshot().ok()?).ok()?))
+        };
+        match checkpoints.iter().find_map(restore) {
+            Some((sequence, engine)) => {
+                self.believed = Some(sequence);
+                self.changes = store::Changes::after(engine.now());
+                self.engine = engine;
+            }
+            None => {
+                let problem =
+                    "checkpoints: none can be read, and what was dropped from the journal is in none else";
+                self.wrong.push(problem.to_owned());
+            }
+        }
+    }
+
     fn take(&mut self, sequence: u64, stored: Result<Stored, String>) {
         let inputs = stored.and_then(|stored| Ok((decode_stored(&stored)?, stored)));
         match inputs {
+            // It is in the checkpoint that is believed.
+            Ok(_) if self.believed.is_some_and(|believed| sequence <= believed) => {}
             Ok((inputs, stored)) if !self.broken => {
                 let mut effects = Vec::new();
                 self.last = Some(stored.received);

@@ -72,6 +72,10 @@ pub struct Storage {
     pub checkpoint_interval: Span,
     /// How old a day is when it is folded into its sums.
     pub fold_after: Span,
+    /// How long batches of the journal are kept at least; for ever if it is not said.
+    pub keep_for: Option<Span>,
+    /// How large the journal may become in bytes before its oldest batches are dropped; any size if it is not said.
+    pub keep_bytes: Option<u64>,
 }
 
 /// How log lines look.
@@ -154,7 +158,12 @@ fn read(reader: &mut Reader, sources: &Sources) -> Result<Settings, Mistakes> {
         checkpoint_events: reader.take("storage.checkpoint_events", "a whole number").unwrap_or_default(),
         checkpoint_interval: positive(reader, "storage.checkpoint_interval"),
         fold_after: reader.parse("storage.fold_after").unwrap_or(FOLD_AFTER_MIN),
+        keep_for: reader.parse("storage.keep_for"),
+        keep_bytes: reader.take("storage.keep_bytes", size).filter(|&bytes| bytes > 0),
     };
+    if storage.keep_for.is_some_and(|span| span <= Span::ZERO) {
+        reader.wrong("storage.keep_for", "is nothing");
+    }
     if storage.fold_after < FOLD_AFTER_MIN {
         reader.wrong("storage.fold_after", "is less than 92d: the longest window reaches back 90 days");
     }

@@ -2,6 +2,7 @@
 
 mod examination;
 mod mover;
+mod retention;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use super::chain::{self, Link};
 use super::{Batch, JournalError, Kind, LAYOUT, Stored, checkpoints, older};
 use crate::model::time::{Instant, Span};
 use mover::{Mover, PAGES_MAX};
+pub use retention::{Dropped, Keep};
 
 /// The file's name in the storage folder.
 const FILE: &str = "journal.db";
@@ -28,12 +30,9 @@ const APPEND_ONLY: &str = "
 CREATE TRIGGER IF NOT EXISTS batches_stay BEFORE UPDATE ON batches BEGIN
     SELECT RAISE(ABORT, 'the journal is append-only');
 END;
-CREATE TRIGGER IF NOT EXISTS batches_are_kept BEFORE DELETE ON batches BEGIN
-    SELECT RAISE(ABORT, 'the journal is append-only');
-END;
 ";
 
-pub(super) const SCHEMA: &str = "
+const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS batches (
     sequence INTEGER PRIMARY KEY,
     received INTEGER NOT NULL,  -- microseconds since 1970, never going backwards
@@ -57,6 +56,10 @@ pub struct Journal {
     received: Instant,
     /// The last link of the chain.
     chain: Link,
+    /// What was dropped from its beginning.
+    dropped: Option<Dropped>,
+    /// How many bytes the last commit took in.
+    taken: u64,
     poisoned: bool,
     /// Absent in one that is only read.
     mover: Option<Mover>,
@@ -94,12 +97,13 @@ impl Journal {
         let layout: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
         match layout {
             0 => older::take_over(&connection, folder)?,
+            3 => older::allow_dropping(&connection).map_err(failed)?,
             LAYOUT => older::let_go(folder)?,
             found => {
                 return Err(JournalError::Layout { file: file.display().to_string(), found, known: LAYOUT });
             }
         }
-        connection.execute_batch(APPEND_ONLY).map_err(failed)?;
+        connection.execute_batch(&[APPEND_ONLY, retention::TRIGGERS].concat()).map_err(failed)?;
         let mover = Mover::start(&file)?;
         Ok(Self { mover: Some(mover), ..Self::over(connection, file.clone(), Some(lock))? })
     }
@@ -113,7 +117,22 @@ impl Journal {
             .map_err(|error| JournalError::Database { file: file.display().to_string(), error })?;
         let (sequence, received, chain) = last.unwrap_or((0, Instant::MIN.as_micros(), chain::BEGINNING));
         let (sequence, received) = (sequence.unsigned_abs(), Instant::from_micros(received));
-        Ok(Self { connection, file, sequence, received, chain, poisoned: false, mover: None, _lock: lock })
+        let record = retention::read(&connection)
+            .map_err(|error| JournalError::Database { file: file.display().to_string(), error })?;
+        let dropped = record.map_err(|(sequence, problem)| JournalError::Damaged {
+            file: file.display().to_string(),
+            sequence,
+            problem,
+        })?;
+        if let Some(dropped) = dropped.as_ref().filter(|dropped| dropped.last >= sequence) {
+            return Err(JournalError::Damaged {
+                file: file.display().to_string(),
+                sequence: dropped.last + 1,
+                problem: "it and all after it are missing".to_owned(),
+            });
+        }
+        let (taken, poisoned, mover) = (0, false, None);
+        Ok(Self { connection, file, sequence, received, chain, dropped, taken, poisoned, mover, _lock: lock })
     }
 
     /// The last sequence number given; 0 when the log is empty.
@@ -187,7 +206,7 @@ impl Journal {
             transaction.commit()
         })();
         self.settle(written)?;
-        (self.sequence, self.received, self.chain) = (sequence, received, link);
+        (self.sequence, self.received, self.chain, self.taken) = (sequence, received, link, bytes);
         // These are durable, whatever became of what was moved.
         self.poisoned |= self.mover.as_mut().is_some_and(|mover| !mover.committed(bytes));
         Ok(())
@@ -197,12 +216,15 @@ impl Journal {
     /// batch's damage.
     ///
     /// # Errors
-    /// When a batch is missing, changed or cannot be read, with its sequence number.
+    /// When a batch is missing, changed or cannot be read, with its sequence number, or some of them were dropped.
     pub fn read_after(
         &self,
         after: u64,
         mut each: impl FnMut(Stored) -> Result<(), String>,
     ) -> Result<(), JournalError> {
+        if after + 1 < self.first() {
+            return Err(self.refusal("it cannot be read from before that"));
+        }
         let mut expected = after + 1;
         let mut before = self.link_of(after)?;
         let mut select = self
@@ -229,6 +251,9 @@ impl Journal {
     fn link_of(&self, sequence: u64) -> Result<Option<Link>, JournalError> {
         if sequence == 0 {
             return Ok(Some(chain::BEGINNING));
+        }
+        if let Some(dropped) = self.dropped.as_ref().filter(|dropped| dropped.last == sequence) {
+            return Ok(Some(dropped.link));
         }
         let select = "SELECT chain FROM batches WHERE sequence = ?1";
         let link = self.connection.query_row(select, [signed(sequence)], |row| row.get::<_, Link>(0)).optional();
@@ -291,10 +316,17 @@ pub fn open_reader(folder: &Path) -> Result<Journal, JournalError> {
     let all = checkpoints::file_in(folder);
     let older = !file.exists() && all.exists();
     let (connection, layout) = open(if older { &all } else { &file }).map_err(failed)?;
+    // All of it is as of one moment, whatever is dropped meanwhile.
+    connection.execute_batch("BEGIN").map_err(failed)?;
     if layout != LAYOUT {
         return Err(JournalError::Layout { file: file.display().to_string(), found: layout, known: LAYOUT });
     }
     Journal::over(connection, file.clone(), None)
+}
+
+/// The tables.
+pub(super) fn schema() -> String {
+    [SCHEMA, retention::SCHEMA].concat()
 }
 
 /// The log's file in a storage folder.

@@ -19,7 +19,7 @@ use rusqlite::Transaction;
 use zstd::bulk::Compressor;
 
 pub use checkpoints::{Checkpoint, Checkpoints, file_in};
-pub use embedded::{Journal, open_reader};
+pub use embedded::{Dropped, Journal, Keep, open_reader};
 pub use structure::integrity;
 
 use crate::model::effect::Effect;
@@ -27,7 +27,7 @@ use crate::model::incident::{IncidentId, Interruption};
 use crate::model::time::Instant;
 
 /// The layout of the files. It changes when an older fournines could no longer read them.
-const LAYOUT: i64 = 3;
+const LAYOUT: i64 = 4;
 
 /// What a batch holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +138,22 @@ pub enum JournalError {
         /// What is wrong with it.
         problem: String,
     },
+    /// What would be needed was dropped.
+    #[error(
+        "{file}: begins with batch {first}: what was before was dropped by {reasons}, the last of it on {at}; {problem}"
+    )]
+    Dropped {
+        /// The file.
+        file: String,
+        /// The first batch kept.
+        first: u64,
+        /// The settings that the rest was dropped for.
+        reasons: String,
+        /// When the last of it was dropped.
+        at: String,
+        /// What cannot be done, and what can.
+        problem: String,
+    },
     /// Another version wrote it.
     #[error(
         "{file}: has layout {found}, this fournines reads {known}; `fournines serve` brings an older one up to date"
@@ -153,7 +169,7 @@ pub enum JournalError {
     /// The log ends before the state that was kept with it.
     #[error(
         "{file}: ends at sequence {sequence}, and {checkpoints} has the state at {ahead}: they are not of one another. Restore \
-         both from one backup, or remove {checkpoints} to have it made anew"
+         both from one backup{remedy}"
     )]
     Behind {
         /// The log's file.
@@ -164,6 +180,8 @@ pub enum JournalError {
         checkpoints: String,
         /// The batch of a checkpoint.
         ahead: u64,
+        /// What else can be done, if anything.
+        remedy: String,
     },
     /// The engine's state, or a batch, could not be made into bytes.
     #[error("it could not be packed: {0}")]

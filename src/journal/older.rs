@@ -1,4 +1,5 @@
-//! Logs of older layouts. Layout 1 had no chain; in layout 2 log, checkpoints and rows were one file.
+//! Logs of older layouts. Layout 1 had no chain; in layout 2 log, checkpoints and rows were one file; in layout 3 nothing
+//! could be dropped.
 
 use std::path::Path;
 
@@ -29,7 +30,7 @@ pub(super) fn take_over(connection: &Connection, folder: &Path) -> Result<(), Jo
 }
 
 fn begin(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(&format!("BEGIN IMMEDIATE; {} PRAGMA user_version = {LAYOUT};", embedded::SCHEMA))
+    connection.execute_batch(&format!("BEGIN IMMEDIATE; {} PRAGMA user_version = {LAYOUT};", embedded::schema()))
 }
 
 fn copy(connection: &Connection, older: &Path) -> rusqlite::Result<()> {
@@ -37,6 +38,14 @@ fn copy(connection: &Connection, older: &Path) -> rusqlite::Result<()> {
     begin(connection)?;
     connection
         .execute_batch("INSERT INTO batches SELECT * FROM older.batches ORDER BY sequence; COMMIT; DETACH older")
+}
+
+/// Lets a log of layout 3 have batches dropped.
+pub(super) fn allow_dropping(connection: &Connection) -> rusqlite::Result<()> {
+    let schema = embedded::schema();
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; DROP TRIGGER IF EXISTS batches_are_kept; {schema} PRAGMA user_version = {LAYOUT}; COMMIT;"
+    ))
 }
 
 /// Takes the batches out of the older file, once they are in the log.

@@ -21,6 +21,8 @@ pub struct Checkpointer {
     checkpoints: Arc<Mutex<Checkpoints>>,
     writing: Option<JoinHandle<Written>>,
     written: Option<Result<Written, JoinError>>,
+    /// The last two that are written, by this process: of others nobody knows whether they can be read.
+    kept: [u64; 2],
 }
 
 /// What came of one.
@@ -35,7 +37,12 @@ impl Checkpointer {
     /// One that writes to these.
     #[must_use]
     pub fn new(checkpoints: Checkpoints) -> Self {
-        Self { checkpoints: Arc::new(Mutex::new(checkpoints)), writing: None, written: None }
+        Self { checkpoints: Arc::new(Mutex::new(checkpoints)), writing: None, written: None, kept: [0; 2] }
+    }
+
+    /// The last batch that is in both checkpoints kept: what is up to it is needed to start from neither.
+    pub(super) const fn settled(&self) -> u64 {
+        self.kept[0]
     }
 
     /// Begins to write the state of `engine` at `sequence`, with the `rows` that belong to it. None is being written.
@@ -86,6 +93,9 @@ impl Checkpointer {
             Ok(()) => {
                 telemetry.checkpoint_seconds.observe(seconds);
                 telemetry.checkpoint_sequence.set(sequence.cast_signed());
+                if sequence > self.kept[1] {
+                    self.kept = [self.kept[1], sequence];
+                }
             }
             Err(error) => {
                 telemetry.checkpoint_failures.inc();

@@ -36,30 +36,29 @@ impl Progress {
     }
 }
 
-/// The engine as the journal says it is: the last checkpoint that can be read, and all batches after it.
-/// `decode` turns a batch's text back into inputs. Effects go to `each` batch by batch, and none before the first.
+/// The state to begin from: the last checkpoint that can be read and the last batch in it, or nothing. Whoever has tables
+/// beside the checkpoints leaves them alone until there is one: what was dropped cannot be made anew.
 ///
 /// # Errors
-/// When the journal fails or is damaged.
-pub fn recover(
-    journal: &Journal,
-    checkpoints: &Checkpoints,
-    decode: &dyn Fn(&Stored) -> Result<Vec<Input>, String>,
-    mut each: impl FnMut(&[Effect], Progress),
-) -> Result<Engine, JournalError> {
+/// When the checkpoints are not of this journal, or what came before the first batch kept is in none of them.
+pub fn begin(journal: &Journal, checkpoints: &Checkpoints) -> Result<(Engine, u64), JournalError> {
     let watch = Stopwatch::start();
     let known = checkpoints.read()?;
     if let Some(ahead) = known.iter().find(|checkpoint| checkpoint.sequence > journal.sequence()) {
+        let checkpoints = checkpoints.file().display().to_string();
+        // What was dropped is in the checkpoints alone.
+        let anew = || format!(", or remove {checkpoints} to have it made anew");
         return Err(JournalError::Behind {
             file: journal.file().display().to_string(),
             sequence: journal.sequence(),
-            checkpoints: checkpoints.file().display().to_string(),
+            remedy: if journal.dropped().is_none() { anew() } else { String::new() },
+            checkpoints,
             ahead: ahead.sequence,
         });
     }
     let restore = |checkpoint: &Checkpoint| Engine::read_snapshot(checkpoint.snapshot().ok()?).ok();
     let sound = known.iter().find_map(|checkpoint| Some((restore(checkpoint)?, checkpoint)));
-    let (mut engine, after) = match sound {
+    let (engine, after) = match sound {
         Some((engine, checkpoint)) => {
             let (sequence, bytes, seconds) = (checkpoint.sequence, checkpoint.bytes(), watch.seconds());
             tracing::info!(sequence, bytes, seconds, "a checkpoint is loaded");
@@ -67,7 +66,26 @@ pub fn recover(
         }
         None => (Engine::new(), 0),
     };
-    drop(known);
+    if after + 1 < journal.first() {
+        return Err(journal.refusal(
+            "there is no checkpoint to begin from that this fournines can read: run the version that wrote them, or \
+             restore both files from one backup",
+        ));
+    }
+    Ok((engine, after))
+}
+
+/// The engine as the journal says it is: a state to begin from, and all batches after it. `decode` turns a batch's text
+/// back into inputs. Effects go to `each` batch by batch, and none before the first.
+///
+/// # Errors
+/// When the journal fails or is damaged.
+pub fn recover(
+    journal: &Journal,
+    (mut engine, after): (Engine, u64),
+    decode: &dyn Fn(&Stored) -> Result<Vec<Input>, String>,
+    mut each: impl FnMut(&[Effect], Progress),
+) -> Result<Engine, JournalError> {
     let mut progress = Progress { from: after, sequence: after, last: journal.sequence(), events: 0 };
     let mut effects = Vec::new();
     let mut last: Option<Instant> = None;

@@ -111,28 +111,38 @@ impl journal::Rows for Changed {
 }
 
 /// The changes of records that there should be rows of.
-#[derive(Debug, Default)]
-pub struct Changes(HashSet<u64>);
+#[derive(Debug)]
+pub struct Changes {
+    digests: HashSet<u64>,
+    /// Those until then are not known.
+    after: Instant,
+}
 
 impl Changes {
+    /// Those after an instant.
+    #[must_use]
+    pub fn after(after: Instant) -> Self {
+        Self { digests: HashSet::new(), after }
+    }
+
     /// Takes note of effects.
     pub fn take(&mut self, effects: &[Effect]) {
         for effect in effects {
             if let EffectKind::Record(incident) = &effect.kind {
-                self.0.insert(digest(&rows::change(effect.at, &effect.reason, incident)));
+                self.digests.insert(digest(&rows::change(effect.at, &effect.reason, incident)));
             }
         }
     }
 
     /// What is wrong with the rows.
     fn differences(&self, connection: &Connection) -> rusqlite::Result<Vec<String>> {
-        let mut missing = self.0.clone();
+        let mut missing = self.digests.clone();
         let mut wrong = Vec::new();
         for (id, rows) in read(connection, &CHANGES)? {
             for row in rows {
                 let digest = digest(&row);
                 missing.remove(&digest);
-                if !self.0.contains(&digest) {
+                if !self.digests.contains(&digest) && rows::changed(&row).is_none_or(|at| at > self.after) {
                     wrong.push(format!("incident {id}: a row of {} is in no journal", CHANGES.name));
                 }
             }

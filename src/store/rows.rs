@@ -213,6 +213,14 @@ pub(super) fn change(when: Instant, reason: &Reason, incident: &Incident) -> Row
     ]
 }
 
+/// When that was.
+pub(super) fn changed(row: &Row) -> Option<Instant> {
+    match row.get(1)? {
+        Value::Text(at) => at.parse().ok(),
+        _ => None,
+    }
+}
+
 /// Names with the sign between them that the catalogue puts there, the first hundred of them; all are in
 /// `incident_outages`.
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> Value {

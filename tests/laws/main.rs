@@ -8,6 +8,7 @@ mod correlation;
 mod drills;
 mod feeds;
 mod oracle;
+mod retention;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

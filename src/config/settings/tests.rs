@@ -50,6 +50,23 @@ fn every_mistake_is_told_at_once_with_file_line_and_key() {
 }
 
 #[test]
+fn the_journal_is_kept_for_ever_unless_somebody_says_otherwise() {
+    let keep =
+        |toml: &str| load(toml, &[]).map(|settings| (settings.storage.keep_for, settings.storage.keep_bytes));
+    assert_eq!(keep(""), Ok((None, None)));
+    let said = keep("[storage]\nkeep_for = \"800d\"\nkeep_bytes = 5000000000");
+    assert_eq!(said, Ok((Some(Span::from_hours(800 * 24)), Some(5_000_000_000))));
+    let mistakes = keep("[storage]\nkeep_for = \"0s\"\nkeep_bytes = \"5 GB\"").unwrap_err();
+    assert_eq!(
+        mistakes,
+        [
+            "fournines.toml:3: storage.keep_bytes: \"5 GB\" is not a whole number of bytes",
+            "fournines.toml:2: storage.keep_for: is nothing"
+        ]
+    );
+}
+
+#[test]
 fn broken_toml_names_its_line() {
     let mistakes = load("[server]\nlisten = \n", &[]).unwrap_err();
     assert_eq!(mistakes.len(), 1);

@@ -1,20 +1,20 @@
 //! Looking at a log that may be damaged: batch by batch, and on after what is wrong.
 
-use super::{BATCHES, Journal, chain, read_batch, signed};
+use super::{BATCHES, Journal, read_batch, signed};
 use crate::journal::{JournalError, Stored};
 
 impl Journal {
-    /// Looks at every batch by itself, in order, and goes on after one that is damaged.
+    /// Looks at every batch that is kept by itself, in order, and goes on after one that is damaged.
     ///
     /// # Errors
     /// When the database fails.
     pub fn examine(&self, mut each: impl FnMut(u64, Result<Stored, String>)) -> Result<(), JournalError> {
-        let mut before = Some(chain::BEGINNING);
+        let mut before = self.link_of(self.first() - 1)?;
         let mut select = self
             .connection
             .prepare(&format!("{BATCHES} WHERE sequence = ?1"))
             .map_err(|error| self.failed(error))?;
-        let mut next = 1;
+        let mut next = self.first();
         while next <= self.sequence {
             let sequence = next;
             next += 1;

@@ -111,10 +111,10 @@ fn a_batch_that_was_rewritten_with_its_checksum_breaks_the_chain() {
 fn made_older(folder: &Path, layout: i64) {
     let file = folder.join("journal.db");
     let connection = Connection::open(checkpoints::file_in(folder)).unwrap();
-    connection.execute_batch(SCHEMA).unwrap();
+    connection.execute_batch(&schema()).unwrap();
     connection.execute("ATTACH ?1 AS newer", [file.display().to_string()]).unwrap();
     connection.execute_batch("INSERT INTO batches SELECT * FROM newer.batches; DETACH newer").unwrap();
-    connection.execute_batch(APPEND_ONLY).unwrap();
+    connection.execute_batch(&[APPEND_ONLY, retention::TRIGGERS].concat()).unwrap();
     if layout == 1 {
         connection.execute_batch(WITHOUT_TRIGGERS).unwrap();
         connection.execute_batch("ALTER TABLE batches DROP COLUMN chain").unwrap();
@@ -204,4 +204,165 @@ fn a_torn_tail_is_tolerated() {
     let main = fs::metadata(copy.path().join("journal.db")).unwrap().len();
     fs::File::options().write(true).open(&wal).unwrap().set_len(whole - main + 100).unwrap();
     assert_eq!(texts(&reopen(&copy.path().join("journal.db"))).unwrap(), ["one"]);
+}
+
+/// A journal whose first batch is a policy, with many more of some bytes each, received an hour apart.
+fn long(folder: &Path, batches: i64) -> Journal {
+    let mut journal = Journal::open(folder).unwrap();
+    journal.append(at(0), [&Batch { kind: Kind::Policy, ..batch("policy") }]).unwrap();
+    for number in 1..batches {
+        journal.append(hours(number), [&batch(&number.to_string().repeat(300))]).unwrap();
+    }
+    journal
+}
+
+fn hours(number: i64) -> Instant {
+    at(0).plus(Span::from_hours(number))
+}
+
+fn drop_all(journal: &mut Journal, keep: Keep, until: u64, now: Instant) -> u64 {
+    let mut dropped = 0;
+    while let count @ 1.. = journal.drop_some(keep, until, now).unwrap() {
+        dropped += count;
+    }
+    dropped
+}
+
+const BY_AGE: Keep = Keep { span: Some(Span::from_hours(24)), bytes: None };
+
+#[test]
+fn what_is_old_enough_is_dropped_and_the_rest_is_chained_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = long(folder.path(), 700);
+    let head = journal.head();
+    // Batch 600 was received a day and an hour before hour 624.
+    assert_eq!(drop_all(&mut journal, BY_AGE, 2000, hours(624).plus(Span::from_mins(59))), 600);
+    assert_eq!(drop_all(&mut journal, BY_AGE, 2000, hours(624).plus(Span::from_mins(59))), 0);
+    let (first, dropped) = (journal.first(), journal.dropped().unwrap().clone());
+    assert_eq!((first, dropped.last, &*dropped.reasons), (601, 600, "storage.keep_for"));
+    // A day's is one row.
+    let rows: i64 = journal.connection.query_row("SELECT count(*) FROM dropped", [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 1);
+    assert_eq!(journal.last_policy().unwrap().unwrap(), b"policy");
+    assert_eq!(journal.policy_before().unwrap().unwrap().text, b"policy");
+    let file = journal.file().to_owned();
+    drop(journal);
+    let journal = Journal::open(folder.path()).unwrap();
+    assert_eq!((journal.first(), journal.dropped(), journal.head()), (601, Some(&dropped), head));
+    let mut read = 0;
+    let count = |_| {
+        read += 1;
+        Ok(())
+    };
+    journal.read_after(600, count).unwrap();
+    journal
+        .examine(|sequence, stored| assert!(sequence > 600 && stored.is_ok(), "{sequence}: {stored:?}"))
+        .unwrap();
+    assert_eq!(read, 100);
+    let refused = journal.read_after(599, |_| Ok(())).unwrap_err().to_string();
+    assert!(
+        refused.contains("begins with batch 601: what was before was dropped by storage.keep_for"),
+        "{refused}"
+    );
+    // Only what is in the record may go, and the record stays.
+    for sql in ["DELETE FROM batches WHERE sequence = 601", "DELETE FROM dropped", "UPDATE dropped SET last = 7"] {
+        let refused = journal.connection.execute(sql, []).unwrap_err().to_string();
+        assert!(refused.contains("append-only") || refused.contains("only grows"), "{refused}");
+    }
+    // With the last of them gone there is still one to go on from.
+    drop(journal);
+    let mut journal = Journal::open(folder.path()).unwrap();
+    assert_eq!(drop_all(&mut journal, BY_AGE, 700, hours(9000)), 99);
+    drop(journal);
+    let mut journal = Journal::open(folder.path()).unwrap();
+    assert_eq!((journal.first(), journal.sequence()), (700, 700));
+    journal.append(hours(9000), [&batch("on")]).unwrap();
+    journal.examine(|sequence, stored| assert!(stored.is_ok(), "{sequence}: {stored:?}")).unwrap();
+    assert_eq!(reopen(&file).last_policy().unwrap().unwrap(), b"policy");
+}
+
+#[test]
+fn nothing_is_dropped_that_is_in_one_checkpoint_only_or_without_being_asked_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = long(folder.path(), 50);
+    assert_eq!(drop_all(&mut journal, Keep::default(), 50, hours(9000)), 0);
+    assert_eq!(drop_all(&mut journal, BY_AGE, 0, hours(9000)), 0);
+    assert_eq!(drop_all(&mut journal, BY_AGE, 20, hours(9000)), 20);
+    assert_eq!(drop_all(&mut journal, Keep { span: None, bytes: Some(1 << 40) }, 50, hours(9000)), 0);
+}
+
+#[test]
+fn a_later_policy_takes_the_place_of_the_one_that_was_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = long(folder.path(), 30);
+    drop_all(&mut journal, BY_AGE, 20, hours(9000));
+    journal.append(hours(31), [&Batch { kind: Kind::Policy, ..batch("other") }]).unwrap();
+    journal.append(hours(32), [&batch("last")]).unwrap();
+    drop_all(&mut journal, BY_AGE, 31, hours(9000));
+    assert_eq!(journal.policy_before().unwrap().unwrap().text, b"other");
+    let rows: i64 = journal.connection.query_row("SELECT count(*) FROM batches", [], |row| row.get(0)).unwrap();
+    assert_eq!((journal.first(), rows), (32, 2));
+}
+
+#[test]
+fn a_gap_that_was_not_recorded_is_damage_and_nothing_is_dropped_past_it() {
+    for (sql, sequence) in [
+        ("DELETE FROM batches WHERE sequence = 11", 11),
+        ("DELETE FROM batches WHERE sequence = 25", 25),
+        ("DELETE FROM batches WHERE sequence > 10", 11),
+        ("DELETE FROM dropped", 2),
+        ("UPDATE dropped SET last = 11, chain = zeroblob(32)", 1),
+        ("UPDATE dropped SET reason = 'storage.keep_bytes'", 1),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = long(folder.path(), 50);
+        assert_eq!(drop_all(&mut journal, BY_AGE, 10, hours(9000)), 10);
+        let file = journal.file().to_owned();
+        let connection = Connection::open(&file).unwrap();
+        connection.execute_batch(WITHOUT_TRIGGERS).unwrap();
+        connection.execute_batch("DROP TRIGGER dropped_is_kept; DROP TRIGGER dropped_grows").unwrap();
+        connection.execute(sql, []).unwrap();
+        let opened = Journal::over(Connection::open(&file).unwrap(), file.clone(), None);
+        let read = opened.and_then(|journal| journal.read_after(journal.first() - 1, |_| Ok(())));
+        let error = read.unwrap_err().to_string();
+        assert!(error.contains(&format!("damaged at sequence {sequence}")), "{sql}: {error}");
+        if sequence > 10 {
+            let refused = loop {
+                match journal.drop_some(BY_AGE, 40, hours(9000)) {
+                    Ok(dropped) => assert!(dropped > 0, "{sql}"),
+                    Err(error) => break error.to_string(),
+                }
+            };
+            assert!(refused.contains(&format!("damaged at sequence {sequence}")), "{sql}: {refused}");
+            assert!(journal.first() <= sequence);
+        }
+    }
+}
+
+#[test]
+fn the_file_grows_no_further_than_what_may_be_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(folder.path()).unwrap();
+    let mut random = fastrand::Rng::with_seed(7);
+    let keep = Keep { span: None, bytes: Some(1 << 18) };
+    let size = |journal: &Journal| {
+        let pages = |name| journal.connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+        pages("page_count").unwrap() * pages("page_size").unwrap()
+    };
+    let mut largest = 0;
+    for number in 0..400 {
+        // Some fit into a page and some take many.
+        let bytes: Vec<u8> = (0..random.usize(10..30_000)).map(|_| random.u8(..)).collect();
+        journal
+            .append(hours(number), [&Batch { payload: crate::journal::compress(&bytes).unwrap(), ..batch("") }])
+            .unwrap();
+        let sequence = journal.sequence();
+        drop_all(&mut journal, keep, sequence, hours(number));
+        largest = largest.max(size(&journal));
+    }
+    let kept = journal.sequence() + 1 - journal.first();
+    assert!(kept > 8, "{kept}");
+    // 6 MB went through it.
+    assert!(largest < (1 << 18) + (64 << 10), "{largest}");
+    journal.examine(|sequence, stored| assert!(stored.is_ok(), "{sequence}: {stored:?}")).unwrap();
 }
