@@ -266,6 +266,13 @@ impl<'a> ServiceView<'a> {
         self.figures_within(Range { from: at.minus(window.length()), until: at }, at)
     }
 
+    /// Its downtime in the window that ends at `at`, without maintenance, in microseconds. It costs nothing to ask one
+    /// that never was out.
+    #[must_use]
+    pub fn downtime(&self, window: Window, at: Instant) -> i128 {
+        if self.service.history.is_some() { self.figures(window, at).lengths.down } else { 0 }
+    }
+
     /// Its figures over the period, as it stands at `at`, under the targets promised at `under`.
     #[must_use]
     pub fn period_under(&self, range: Range, at: Instant, under: Instant) -> PeriodFigures {

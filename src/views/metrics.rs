@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
+use super::offenders;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::model::event::Cause;
@@ -14,6 +15,9 @@ use crate::model::figures::{Figures, State};
 use crate::model::level::{Level, Ratio};
 use crate::model::procedure::ClockName;
 use crate::model::time::{Instant, Window};
+
+/// Groups with series of their own. Each has up to 25; a country has less than 3000 counties, which may be regions.
+const GROUPS_MAX: usize = 5000;
 
 /// The engine's figures at the time of the scrape.
 #[derive(Debug)]
@@ -25,7 +29,8 @@ pub struct EngineCollector {
 }
 
 impl EngineCollector {
-    /// A collector for the first `services_max` services.
+    /// A collector that gives series of their own to `services_max` services at most: the largest offenders where
+    /// there are more.
     #[must_use]
     pub fn new(engine: Arc<RwLock<Engine>>, clock: Clock, services_max: usize) -> Self {
         // The registry wants descriptions to tell collectors apart; the families describe themselves.
@@ -178,10 +183,13 @@ impl Windows {
 }
 
 fn services(engine: &Engine, at: Instant, services_max: usize) -> Vec<MetricFamily> {
+    // The registry sorts all series by their labels, and finds them so.
+    let mut windows = Window::ALL;
+    windows.sort_unstable_by_key(|window| window.name());
     let mut up =
         Family::gauge("fournines_service_up", "1 when nothing is wrong or it is only degraded, 0 when it is down.");
     let mut of_services = Windows::new(OF_SERVICES);
-    for view in engine.services().take(services_max) {
+    for view in offenders::services(engine, at, services_max) {
         let name = view.name();
         let state = view.state(at);
         // Neither up nor down has no sample: it is never shown as up.
@@ -189,15 +197,15 @@ fn services(engine: &Engine, at: Instant, services_max: usize) -> Vec<MetricFami
             up.push(&[("service", name)], f64::from(u8::from(state != State::Down)));
         }
         let target = view.target(at);
-        for window in Window::ALL {
+        for window in windows {
             let labels = [("service", name), ("window", window.name())];
             of_services.push(&labels, &view.figures(window, at), target);
         }
     }
     let mut of_groups = Windows::new(OF_GROUPS);
-    for view in engine.groups() {
+    for view in offenders::groups(engine, at, GROUPS_MAX) {
         let target = view.target(at);
-        for window in Window::ALL {
+        for window in windows {
             let labels = [("group", view.name()), ("window", window.name())];
             of_groups.push(&labels, &view.figures(window, at), target);
         }
@@ -207,7 +215,10 @@ fn services(engine: &Engine, at: Instant, services_max: usize) -> Vec<MetricFami
     known.push(&[], count as f64);
     let mut left_out = Family::gauge("fournines_services_left_out", "Services without series of their own.");
     left_out.push(&[], count.saturating_sub(services_max) as f64);
-    let families = [up].into_iter().chain(of_services.done()).chain(of_groups.done()).chain([known, left_out]);
+    let mut groups_left_out = Family::gauge("fournines_groups_left_out", "Groups without series of their own.");
+    groups_left_out.push(&[], engine.groups().count().saturating_sub(GROUPS_MAX) as f64);
+    let of_all = of_services.done().chain(of_groups.done()).chain([known, left_out, groups_left_out]);
+    let families = [up].into_iter().chain(of_all);
     families.filter_map(Family::done).collect()
 }
 

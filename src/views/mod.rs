@@ -10,6 +10,7 @@ pub mod figures;
 pub mod incident;
 pub mod json;
 pub mod metrics;
+mod offenders;
 pub mod runbooks;
 pub mod service;
 pub mod stream;
