@@ -17,6 +17,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
 
 use crate::clock::Clock;
 use crate::config::{Settings, from_record, to_record};
@@ -39,12 +42,15 @@ use crate::views::api::{self, Reading};
 use crate::views::export;
 use crate::views::metrics::EngineCollector;
 use crate::views::runbooks;
+use crate::views::scrape::{self, Scraping};
 use crate::views::stream::{self, Following};
 use crate::views::targets;
 use readiness::{Reader, Readiness, readyz, when_ready};
 
 /// How long receivers are given to take the last news when the daemon stops.
 const LAST_NEWS_SECONDS_MAX: u64 = 15;
+/// Answers below this fit into a packet as they are.
+const PACKED_BYTES_MIN: u16 = 1024;
 
 /// A daemon that runs.
 #[derive(Debug)]
@@ -377,6 +383,7 @@ fn routes(
     following: Following,
     ready: Arc<Readiness>,
 ) -> Router {
+    let scraping = Scraping::new(reading.telemetry.registry.clone());
     let working = Router::new()
         .route("/api/v1/events", post(post_events))
         .with_state(intake)
@@ -397,21 +404,34 @@ fn routes(
                 .route("/api/v1/alerts/suppressed", get(alerts::suppressed))
                 .route("/api/v1/receivers", get(alerts::receivers))
                 .route("/api/v1/targets", get(targets::targets))
-                .with_state(reading.clone()),
+                .with_state(reading)
+                .layer(packing()),
         )
         .route("/api/v1/stream", get(stream::follow).with_state(Arc::new(following)))
         .layer(middleware::from_fn_with_state(ready.clone(), when_ready));
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz).with_state(ready))
-        .route("/metrics", get(api::metrics).with_state(reading))
-        .route("/api/openapi.json", get(openapi::serve))
-        .route("/runbooks/{alertname}", get(runbooks::runbook))
+        .route("/metrics", get(scrape::metrics).with_state(scraping))
+        .merge(
+            Router::new()
+                .route("/api/openapi.json", get(openapi::serve))
+                .route("/runbooks/{alertname}", get(runbooks::runbook))
+                .layer(packing()),
+        )
         .merge(working)
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path is not for that method")
         })
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing here; GET / lists what there is"))
+}
+
+/// Packs what is read, where whoever asks takes that and it is worth it. Not what is posted, whose answers are small and
+/// on the hottest path; nor the stream, of which each event is wanted at once; nor a scrape, which packs itself on its own
+/// thread.
+fn packing() -> CompressionLayer<SizeAbove> {
+    // The fastest level: see the views' scrape.
+    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(SizeAbove::new(PACKED_BYTES_MIN))
 }
 
 /// Whether it runs

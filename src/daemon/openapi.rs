@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::ingest::{actions, http};
 use crate::problem::{self, Details};
-use crate::views::{alerts, api, export, runbooks, stream, targets, words};
+use crate::views::{alerts, api, export, runbooks, scrape, stream, targets, words};
 
 /// Everything that is answered over HTTP.
 #[derive(OpenApi)]
@@ -35,7 +35,7 @@ use crate::views::{alerts, api, export, runbooks, stream, targets, words};
         alerts::receivers,
         stream::follow,
         api::status,
-        api::metrics,
+        scrape::metrics,
         runbooks::runbook,
         super::livez,
         super::readiness::readyz,

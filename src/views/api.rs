@@ -8,9 +8,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use prometheus::{Encoder, TextEncoder};
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -79,23 +77,6 @@ impl Reading {
 
     pub(super) fn at(&self, engine: &Engine) -> Instant {
         self.clock.now().max(engine.now())
-    }
-}
-
-/// Metrics for Prometheus
-#[utoipa::path(
-    get, path = "/metrics", tag = "operation",
-    responses(
-        (status = 200, description = "Figures and the daemon's own metrics, in the text format of Prometheus.",
-         body = String, content_type = "text/plain; version=0.0.4; charset=utf-8"),
-        (status = 500, response = problem::Failed),
-    )
-)]
-pub async fn metrics(State(reading): State<Arc<Reading>>) -> Response {
-    let mut text = Vec::new();
-    match TextEncoder::new().encode(&reading.telemetry.registry.gather(), &mut text) {
-        Ok(()) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
-        Err(error) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 

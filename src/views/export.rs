@@ -8,6 +8,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 use http_body_util::channel::{Channel, Sender};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -117,7 +118,8 @@ pub async fn export(
     };
     let disposition = format!("attachment; filename=\"{name}\"");
     let headers = [(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, disposition.as_str())];
-    Ok((headers, Body::new(body)).into_response())
+    // Whoever packs it asks again after the end, which a channel alone does not stand.
+    Ok((headers, Body::new(body.fuse())).into_response())
 }
 
 /// The incidents that there are, by start: those of the engine, and those that are rows only.

@@ -191,7 +191,7 @@ pub(crate) fn prometheus(folder: &Path, daemon_port: u16) -> Server {
     Server::start(command, port, "/-/ready", &folder.join("prometheus.log"), "the package prometheus")
 }
 
-fn block_on<T>(work: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
     fournines::tls::install();
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
@@ -218,6 +218,16 @@ pub(crate) fn text(url: &str) -> String {
         let text = response.text().await.unwrap();
         assert!(status.is_success(), "{url}: {status}: {text}");
         text
+    })
+}
+
+/// The headers and the body of what `url` answers a request with those headers.
+pub(crate) fn answer(url: &str, headers: &[(&str, &str)]) -> (reqwest::header::HeaderMap, Vec<u8>) {
+    block_on(async {
+        let request = headers.iter().fold(client().get(url), |request, &(name, value)| request.header(name, value));
+        let response = request.send().await.unwrap();
+        assert!(response.status().is_success(), "{url}: {}", response.status());
+        (response.headers().clone(), response.bytes().await.unwrap().to_vec())
     })
 }
 
