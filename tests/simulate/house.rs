@@ -132,16 +132,18 @@ fn storage_in(folder: &Path) -> PathBuf {
 
 impl House {
     /// An empty one in the folder that the machine is preloaded for.
-    pub(crate) fn new(folder: &Path, outside: &Outside) -> Self {
+    pub(crate) fn new(folder: &Path, outside: &Outside, has_alertmanager: bool) -> Self {
         let storage = storage_in(folder);
         let _ = fs::remove_dir_all(&storage);
         let file = folder.join("fournines.toml");
         let (events, interval) = (outside.chance().u32(1..30), outside.chance().u32(20..900));
-        let text = format!(
+        let mut text = format!(
             "[storage]\npath = {storage:?}\ncheckpoint_events = {events}\ncheckpoint_interval = \"{interval}s\"\n\
-             [clock]\nmax_future = \"20m\"\n[[alerting.webhooks]]\nname = \"pager\"\nurl = \"{PAGER}\"\n\
-             [[alerting.alertmanagers]]\nurl = \"{ALERTMANAGER}\"\n"
+             [clock]\nmax_future = \"20m\"\n[[alerting.webhooks]]\nname = \"pager\"\nurl = \"{PAGER}\"\n"
         );
+        if has_alertmanager {
+            text += &format!("[[alerting.alertmanagers]]\nurl = \"{ALERTMANAGER}\"\n");
+        }
         fs::write(&file, text).unwrap();
         let settings = Settings::load(&Sources { file: Some(file), ..Sources::default() }).unwrap();
         let settings = Settings { policy: world::policy(), ..settings };

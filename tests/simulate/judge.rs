@@ -200,7 +200,7 @@ pub(crate) fn judge(
     record: &Record,
     receivers: &Receivers,
     up: &[(Instant, Instant)],
-    steps: bool,
+    (steps, has_alertmanager): (bool, bool),
 ) -> Verdict {
     let mut verdict =
         Verdict { wrong: record.wrong.clone(), acknowledged: record.acknowledged.len(), ..Verdict::default() };
@@ -289,7 +289,7 @@ pub(crate) fn judge(
         .filter(|decision| decision.over.is_none())
         .map(|decision| (&decision.labels, *decision.starts.last().unwrap()))
         .collect();
-    if holds.keys().ne(fires.keys()) {
+    if has_alertmanager && holds.keys().ne(fires.keys()) {
         wrong.push(format!("the Alertmanager holds {holds:?}, and {fires:?} fire"));
     }
     if engine.alerts().count() != fires.len() {

@@ -88,14 +88,17 @@ impl Receivers {
             let mut outages = Outages::new();
             loop {
                 at = at.plus(Span::from_secs(chance.i64(10..5400)));
-                let length = if chance.bool() { chance.i64(1..60) } else { chance.i64(60..2400) };
+                use Trouble::{Failing, Forgetful, Gone, Hanging, Mute, Slow};
+                let kinds = [Gone, Failing, Hanging, Mute, Slow, Forgetful];
+                let trouble = kinds[chance.usize(0..kinds.len() - 1 + place)];
+                // What it takes in again and again makes a world slow.
+                let long = if trouble == Mute { 200 } else { 2400 };
+                let length = if chance.bool() { chance.i64(1..60) } else { chance.i64(60..long) };
                 let end = at.plus(Span::from_secs(length));
                 if end >= until {
                     return outages;
                 }
-                use Trouble::{Failing, Forgetful, Gone, Hanging, Mute, Slow};
-                let kinds = [Gone, Failing, Hanging, Mute, Slow, Forgetful];
-                outages.push((at, end, kinds[chance.usize(0..kinds.len() - 1 + place)]));
+                outages.push((at, end, trouble));
                 at = end;
             }
         });
