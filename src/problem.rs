@@ -1,6 +1,9 @@
 //! Problem details (RFC 9457): how every refusal over HTTP reads, and how OpenAPI describes it.
 
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use std::error::Error;
+use std::io;
+
+use axum::extract::rejection::{self, BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -63,6 +66,25 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// The refusal of a body that broke off on its way, with why. It is no fault of what was sent: whoever has it sends it
+    /// again, which 400 would tell them not to do. `None` for what is no body as HTTP has it, such as a chunk whose size
+    /// is no number.
+    #[must_use]
+    pub fn broken_off(error: &(dyn Error + 'static)) -> Option<Self> {
+        use io::ErrorKind::{InvalidData, InvalidInput};
+        let is = |cause: &io::Error| matches!(cause.kind(), InvalidData | InvalidInput);
+        let is_misframed = causes(error).any(|cause| cause.downcast_ref().is_some_and(is));
+        let detail = || format!("the body broke off, and nothing of it was taken; send it again: {error}");
+        (!is_misframed).then(|| Self::new(StatusCode::REQUEST_TIMEOUT, detail()))
+    }
+}
+
+/// What caused an error, and what caused that.
+pub fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
+}
+
 impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
         Self::new(rejection.status(), rejection.body_text())
@@ -77,7 +99,13 @@ impl From<QueryRejection> for Problem {
 
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
-        Self::new(rejection.status(), rejection.body_text())
+        use BytesRejection::FailedToBufferBody;
+        use rejection::FailedToBufferBody::UnknownBodyError;
+        let broken_off = match &rejection {
+            JsonRejection::BytesRejection(FailedToBufferBody(UnknownBodyError(error))) => Self::broken_off(error),
+            _ => None,
+        };
+        broken_off.unwrap_or_else(|| Self::new(rejection.status(), rejection.body_text()))
     }
 }
 
@@ -110,7 +138,7 @@ refusals! {
     "What was asked for is not understood." BadRequest;
     "There is no such thing." NotFound;
     "It cannot be done as things stand." Conflict;
-    "The body did not arrive in time." RequestTimeout;
+    "The body did not arrive whole, or not in time." RequestTimeout;
     "The body is too large, as sent or unpacked." PayloadTooLarge;
     "The body is not of a media type, or not packed in a way, that is understood." UnsupportedMediaType;
     "The body is JSON, and not what belongs here." Unprocessable;

@@ -4,7 +4,7 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 
 use common::{Server, fournines, free_port, get, until};
 use fournines::clock::Clock;
@@ -345,4 +345,22 @@ fn paths_and_methods_that_are_not_there_are_problems_too() {
         ask(&format!("GET /api/v1/incidents?{query}")).is_problem(400);
     }
     assert_eq!(ask("GET /api/v1/incidents?status=open&limit=5").status, 200);
+}
+
+#[test]
+fn a_body_that_breaks_off_may_be_sent_again_and_one_that_is_misframed_may_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = fournines(folder.path(), free_port(), "");
+    let status = |sent: &str| {
+        let mut stream = TcpStream::connect(daemon.url.trim_start_matches("http://")).unwrap();
+        let head = "POST /api/v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+        stream.write_all(format!("{head}{sent}").as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(status("content-length: 50\r\n\r\n{\"type\":"), "408");
+    assert_eq!(status("transfer-encoding: chunked\r\n\r\n8\r\n{\"type\":\r\n"), "408");
+    assert_eq!(status("transfer-encoding: chunked\r\n\r\neight\r\n{\"type\":\r\n"), "400");
 }

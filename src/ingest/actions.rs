@@ -132,6 +132,7 @@ impl ToSchema for DeedName {
         (status = 200, description = "The incident as it stands then.", body = ref("#/components/schemas/Incident")),
         (status = 400, response = problem::BadRequest),
         (status = 404, response = problem::NotFound),
+        (status = 408, response = problem::RequestTimeout),
         (status = 409, response = problem::Conflict),
         (status = 413, response = problem::PayloadTooLarge),
         (status = 415, response = problem::UnsupportedMediaType),

@@ -1,7 +1,7 @@
 //! Events over HTTP: `POST /api/v1/events`. Answered only once they are durable.
 
 use std::collections::HashSet;
-use std::io::{self, Read};
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -210,12 +210,10 @@ impl Intake {
         match tokio::time::timeout(Duration::from_secs(BODY_SECONDS_MAX), received).await {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(error)) if is_length_limit(&error) => Err(self.too_large()),
-            Ok(Err(error)) if is_misframed(&error) => Err(unreadable(format!("the body is misframed: {error}"))),
-            // No fault of what was sent: whoever has it sends it again, which 400 would tell them not to do.
-            Ok(Err(error)) => {
-                let detail = format!("the body broke off, and nothing of it was taken; send it again: {error}");
-                Err(("broken", Problem::new(StatusCode::REQUEST_TIMEOUT, detail)))
-            }
+            Ok(Err(error)) => Err(match Problem::broken_off(&error) {
+                Some(problem) => ("broken", problem),
+                None => unreadable(format!("the body is misframed: {error}")),
+            }),
             Err(_) => {
                 let detail = format!("the body did not arrive within {BODY_SECONDS_MAX} s");
                 Err(("slow", Problem::new(StatusCode::REQUEST_TIMEOUT, detail)))
@@ -312,20 +310,8 @@ fn unavailable(detail: &str) -> Refusal {
     ("unavailable", Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).header(header::RETRY_AFTER, "5"))
 }
 
-/// Whether what came is no body as HTTP has it, such as a chunk whose size is no number.
-fn is_misframed(error: &axum::Error) -> bool {
-    use io::ErrorKind::{InvalidData, InvalidInput};
-    let is = |cause: &io::Error| matches!(cause.kind(), InvalidData | InvalidInput);
-    causes(error).any(|cause| cause.downcast_ref().is_some_and(is))
-}
-
 fn is_length_limit(error: &axum::Error) -> bool {
-    causes(error).any(|cause| cause.is::<http_body_util::LengthLimitError>())
-}
-
-/// What caused it, and what caused that.
-fn causes(error: &axum::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    std::iter::successors(std::error::Error::source(error), |cause| cause.source())
+    problem::causes(error).any(|cause| cause.is::<http_body_util::LengthLimitError>())
 }
 
 /// Why a body could not be unpacked, or packed for the journal.

@@ -2,11 +2,13 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fournines::config::{Settings, Sources};
 use fournines::daemon::{Daemon, Surroundings};
+use fournines::model::level::Condition;
+use fournines::model::target::Value;
 use fournines::model::time::{Instant, Span};
 use tokio::runtime::Runtime;
 
@@ -14,6 +16,7 @@ use super::Canary;
 use super::machine::power::{History, Image};
 use super::machine::{Control, ENOSPC};
 use super::network::Network;
+use super::operator::Operator;
 use super::outside::{Outside, of_runtime};
 use super::producers::Producer;
 use super::receivers::{ALERTMANAGER, PAGER, Receivers};
@@ -119,7 +122,14 @@ const STOPPING_MAX: Duration = Duration::from_secs(60);
 /// How long everything may take to be told once nothing fails any more.
 const SETTLING: Duration = Duration::from_secs(1200);
 
-type Producers = [Arc<tokio::sync::Mutex<Producer>>];
+/// Those who speak to the daemon.
+type People<'a> = (&'a [Arc<tokio::sync::Mutex<Producer>>], &'a Arc<Mutex<Operator>>);
+
+/// They begin, or go on.
+fn begin((producers, operator): People<'_>, network: &Network, outside: &Outside) {
+    Producer::send_all(producers, network, outside);
+    tokio::spawn(Operator::run(operator.clone(), network.clone(), outside.clone()));
+}
 
 /// A process: nothing else runs on its one thread, and its time passes when there is nothing to do.
 fn runtime() -> Runtime {
@@ -169,10 +179,11 @@ impl House {
         &mut self,
         from: Instant,
         (outside, network, receivers): (&Outside, &Network, &Receivers),
-        producers: &Producers,
+        people: People<'_>,
         steps: bool,
     ) -> Instant {
         let fate = Fate::draw(outside, steps, self.lives == 0);
+        self.reconsider(outside);
         self.lives += 1;
         let runtime = runtime();
         let ended = runtime.block_on(async {
@@ -185,7 +196,7 @@ impl House {
                 Ok(Err(error)) => outside.note(format_args!("it cannot start: {error}")),
                 Ok(Ok(daemon)) => {
                     let ready = outside.now();
-                    Producer::send_all(producers, network, outside);
+                    begin(people, network, outside);
                     let is_asked = tokio::time::timeout_at(deadline, daemon.ending()).await.is_err();
                     self.up.push((ready, outside.now()));
                     if is_asked && fate.end == End::Stop {
@@ -216,7 +227,7 @@ impl House {
         &mut self,
         (from, until): (Instant, Instant),
         (outside, network, receivers): (&Outside, &Network, &Receivers),
-        producers: &Producers,
+        people: People<'_>,
         look: impl AsyncFnOnce() -> T,
     ) -> Result<(T, Instant), String> {
         let runtime = runtime();
@@ -227,7 +238,7 @@ impl House {
             outside.note("the last life begins");
             let daemon = self.start(outside, network, receivers).await.map_err(|error| error.to_string())?;
             let ready = outside.now();
-            Producer::send_all(producers, network, outside);
+            begin(people, network, outside);
             let rest = Duration::from_micros(until.since(ready).max(Span::ZERO).as_micros().unsigned_abs());
             if tokio::time::timeout(rest + SETTLING, daemon.ending()).await.is_ok() {
                 return Err(format!("it ended by itself: {:?}", daemon.ended().await));
@@ -272,6 +283,19 @@ impl House {
 
     fn begin_log(&self) {
         File::options().write(true).create(true).truncate(true).open(self.folder.join("log")).unwrap();
+    }
+
+    /// Its configuration may be another one at the next start.
+    fn reconsider(&mut self, outside: &Outside) {
+        let mut chance = outside.chance();
+        if chance.u8(0..3) > 0 {
+            return;
+        }
+        let (response, lasting) = (chance.i64(5..40), chance.i64(10..60));
+        outside.note(format_args!("the policy changes: response in {response} min, level 2 from {lasting} min"));
+        let policy = &mut self.settings.policy;
+        policy.targets.base[0].value = Value::Limit(Span::from_mins(response));
+        policy.levels.second[0].conditions = vec![Condition::LastingAtLeast(Span::from_mins(lasting))];
     }
 
     async fn start(

@@ -10,12 +10,14 @@ use fournines::engine::{Engine, Input};
 use fournines::journal::open_reader;
 use fournines::model::effect::{Effect, EffectKind};
 use fournines::model::figures::Figures;
+use fournines::model::incident::Status;
 use fournines::model::time::{Instant, Span};
 use fournines::pipeline::apply_batch;
 use serde_json::{Value, json};
 
 use super::Canary;
 use super::network::Network;
+use super::operator::Operator;
 use super::oracle::{bitmap, count_group};
 use super::outside::Outside;
 use super::producers::Record;
@@ -169,6 +171,19 @@ fn decisions(effects: &[Effect]) -> Vec<Decision> {
     decisions
 }
 
+/// What somebody did and is not written down, or is twice.
+fn deeds(engine: &Engine, operator: &Operator) -> Vec<String> {
+    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+    for incident in engine.incidents().filter(|incident| incident.status != Status::Merged) {
+        for detail in incident.actions.iter().filter_map(|action| action.detail.as_deref()) {
+            *counts.entry(detail).or_default() += 1;
+        }
+    }
+    let count = |deed: &str| counts.get(deed).copied().unwrap_or(0);
+    let wrong = operator.acknowledged.iter().filter(|deed| count(deed) != 1);
+    wrong.map(|deed| format!("{deed} was acknowledged and is there {} times", count(deed))).collect()
+}
+
 /// When the daemon and a receiver both were there.
 fn together(up: &[(Instant, Instant)], outages: &Outages) -> Vec<(Instant, Instant)> {
     let mut clear = Vec::new();
@@ -197,7 +212,7 @@ pub(crate) struct Verdict {
 pub(crate) fn judge(
     storage: &Path,
     end: Instant,
-    record: &Record,
+    (record, operator): (&Record, &Operator),
     receivers: &Receivers,
     up: &[(Instant, Instant)],
     (steps, has_alertmanager): (bool, bool),
@@ -213,6 +228,8 @@ pub(crate) fn judge(
         }
     };
     wrong.extend(lost);
+    wrong.extend(operator.wrong.iter().cloned());
+    wrong.extend(deeds(&engine, operator));
     let told = receivers.told.lock().unwrap();
     (verdict.decisions, verdict.pages) = (decisions.len(), told.pages.len());
 

@@ -8,7 +8,7 @@
 //! WORLDS=1 SEED=77 TRACE=trace.txt cargo test --test simulate worlds                all that happened in one world
 //! ```
 //!
-//! A world is a few hours: what is told is that of `tests/laws`, by three producers; a life of the daemon is ended by a kill,
+//! A world is a few hours: what is told is that of `tests/laws`, by three producers, and somebody on call acts on it; a life of the daemon is ended by a kill,
 //! a power cut that tears what was not synced, a stop, or a disk that dies in the middle of a commit or fails a sync or
 //! is full. In the end nothing fails, and everything must have come right.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
@@ -23,6 +23,7 @@ mod judge;
 #[path = "../machine/mod.rs"]
 mod machine;
 mod network;
+mod operator;
 #[path = "../laws/oracle.rs"]
 #[allow(dead_code, reason = "the laws use all of it")]
 mod oracle;
@@ -42,6 +43,7 @@ use fournines::model::time::Span;
 use house::House;
 use judge::Verdict;
 use network::Network;
+use operator::Operator;
 use outside::Outside;
 use producers::{Producer, Record};
 use proptest::collection::vec;
@@ -62,6 +64,8 @@ const LIVES_MAX: usize = 12;
 enum Canary {
     /// Something between producer and daemon answers in its place.
     Swallowed,
+    /// The same between somebody on call and the daemon.
+    Unwritten,
     /// A disk says that it synced, and did not.
     LyingDisk,
     /// A page has another id each time that it is told.
@@ -83,8 +87,9 @@ enum Canary {
 }
 
 /// Each planted fault, and what finds it.
-const CANARIES: [(Canary, &str); 10] = [
+const CANARIES: [(Canary, &str); 11] = [
     (Canary::Swallowed, "is not in the journal"),
+    (Canary::Unwritten, "was acknowledged and is there"),
     (Canary::LyingDisk, "is not in the journal"),
     (Canary::Renamed, "paged more than once"),
     (Canary::Invented, "what was never decided"),
@@ -117,6 +122,7 @@ fn pass(folder: &Path, seed: u64, canary: Option<Canary>) -> (Verdict, Vec<Strin
     let record = Arc::new(Mutex::new(Record::default()));
     let producers: Vec<_> =
         Producer::all(&world, &record).into_iter().map(|one| Arc::new(tokio::sync::Mutex::new(one))).collect();
+    let operator = Arc::new(Mutex::new(Operator::default()));
     let network = Network::new(outside.clone());
     let receivers = Receivers::new(&outside, origin, until);
     let steps = outside.chance().u8(0..4) == 0;
@@ -125,14 +131,14 @@ fn pass(folder: &Path, seed: u64, canary: Option<Canary>) -> (Verdict, Vec<Strin
     let mut house = House::new(folder, &outside, has_alertmanager);
     let mut now = origin;
     let around = (&outside, &network, &receivers);
+    let people = (&*producers, &operator);
     for _ in 0..LIVES_MAX {
         if now >= until {
             break;
         }
-        now = house.live(now, around, &producers, steps).plus(Span::from_secs(outside.chance().i64(0..120)));
+        now = house.live(now, around, people, steps).plus(Span::from_secs(outside.chance().i64(0..120)));
     }
-    let looked =
-        house.end((now, until), around, &producers, async || judge::figures(&world, &network, &outside).await);
+    let looked = house.end((now, until), around, people, async || judge::figures(&world, &network, &outside).await);
     let (wrong, end) = match looked {
         Ok(looked) => looked,
         Err(error) => return (Verdict { wrong: vec![error], ..Verdict::default() }, outside.trace()),
@@ -140,7 +146,7 @@ fn pass(folder: &Path, seed: u64, canary: Option<Canary>) -> (Verdict, Vec<Strin
     let mut verdict = judge::judge(
         &house.storage(),
         end,
-        &record.lock().unwrap(),
+        (&record.lock().unwrap(), &operator.lock().unwrap()),
         &receivers,
         &house.up,
         (steps, has_alertmanager),
