@@ -74,7 +74,12 @@ impl Receiver {
             }
             let mut body = vec![0; length];
             requests.read_exact(&mut body).ok()?;
-            self.take(&serde_json::from_slice(&body).unwrap());
+            // It takes alerts, and does not say what it holds.
+            let Ok(alerts) = serde_json::from_slice(&body) else {
+                answers.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").ok()?;
+                continue;
+            };
+            self.take(&alerts);
             answers.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").ok()?;
         }
     }

@@ -126,8 +126,8 @@ fn pass(folder: &Path, seed: u64, canary: Option<Canary>) -> (Verdict, Vec<Strin
     let network = Network::new(outside.clone());
     let receivers = Receivers::new(&outside, origin, until);
     let steps = outside.chance().u8(0..4) == 0;
-    // It is asked so often what it holds that it takes half of the time.
-    let has_alertmanager = outside.chance().bool();
+    // It is asked so often what it holds that a world with one takes three times as long.
+    let has_alertmanager = outside.chance().u8(0..5) == 0;
     let mut house = House::new(folder, &outside, has_alertmanager);
     let mut now = origin;
     let around = (&outside, &network, &receivers);
