@@ -47,6 +47,7 @@ impl Ground<'_> {
     pub(super) fn compare(&mut self, place: u32, from: Instant, told: bool, work: &mut Regrouping) {
         let now = self.now;
         let Some(history) = self.registry.history_mut(place) else { return };
+        let acted = told && history.has_actions();
         let stretches = history.interrupted.stretches();
         let first = stretches.partition_point(|stretch| stretch.end_or_max() < from);
         // What lies ahead of now takes effect when its time comes.
@@ -63,6 +64,10 @@ impl Ground<'_> {
                 Some((start, end)) => {
                     if told || end != episode.end {
                         self.touched.entry(episode.cluster).or_default().insert(place);
+                    }
+                    // What was said of an outage before it was known is of its incident now.
+                    if acted && let Some(cluster) = self.clusters.all.get_mut(&episode.cluster) {
+                        cluster.acting.insert(place);
                     }
                     if end != episode.end {
                         let cluster = self.clusters.all.get_mut(&episode.cluster);

@@ -55,7 +55,7 @@ fn started(folder: &Path) -> Result<(Engine, Vec<Effect>), JournalError> {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: Config::default().cases.min(40), ..Config::default() })]
+    #![proptest_config(Config { cases: Config::default().cases.min(10), ..Config::default() })]
 
     /// Figures, incidents, what fires and all that is told after a start are the same, from either checkpoint.
     #[test]
