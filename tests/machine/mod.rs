@@ -70,13 +70,6 @@ impl Control {
         self.write(16, &i32::from(dead).to_ne_bytes());
     }
 
-    /// Whether nothing reaches the disk any more.
-    pub(crate) fn is_dead(&self) -> bool {
-        let mut bytes = [0; 4];
-        self.0.read_exact_at(&mut bytes, 16).unwrap();
-        i32::from_ne_bytes(bytes) != 0
-    }
-
     /// From now on syncs are only written down.
     pub(crate) fn let_syncs_do_nothing(&self) {
         self.write(20, &1_i32.to_ne_bytes());
