@@ -258,7 +258,7 @@ fn recover(
     telemetry: Telemetry,
     mut reader: Reader,
 ) -> Result<(Pipeline, Outbox), DaemonError> {
-    let journal = Journal::open(&settings.storage.path)?;
+    let mut journal = Journal::open(&settings.storage.path)?;
     let checkpoints = Checkpoints::open(&settings.storage.path)?;
     let file = checkpoints.file().display().to_string();
     let tables = |error| DaemonError::Tables { file: file.clone(), error };
@@ -281,7 +281,11 @@ fn recover(
     // What fell due since then was told before the end, or should have been: it is known before the outbox looks at whom
     // it told of what.
     let mut effects = Vec::new();
-    read_back.advance(clock.now(), &mut effects);
+    let now = clock.now();
+    read_back.advance(now, &mut effects);
+    if !effects.is_empty() {
+        pipeline::note_time(&mut journal, now, &telemetry)?;
+    }
     for outlet in &mut outlets {
         outlet.take(&effects);
     }
@@ -341,6 +345,7 @@ pub fn decode_stored(stored: &Stored) -> Result<Vec<Input>, String> {
             let days: Result<Vec<Instant>, _> = text.lines().map(str::parse).collect();
             Ok(vec![Input::Fold(days.map_err(|error| error.to_string())?)])
         }
+        Kind::Time => Ok(Vec::new()),
     }
 }
 

@@ -118,6 +118,39 @@ pub fn apply_batch(
     }
 }
 
+/// Has the journal know that it became so late, because something was decided by that: otherwise, after a restart with
+/// the clock set back, nobody would know any more what was told, and it would never end. Returns how many batches that
+/// took: none where there is no room on the disk now.
+///
+/// # Errors
+/// When the journal failed in a way that only a restart can mend.
+pub fn note_time(journal: &mut Journal, now: Instant, telemetry: &Telemetry) -> Result<u64, JournalError> {
+    match journal_own(journal, now, (Kind::Time, "fournines", 0), "") {
+        Ok(()) => {
+            telemetry.sequence.set(journal.sequence().cast_signed());
+            Ok(1)
+        }
+        Err(error) if error.is_passing() => {
+            telemetry.commit_failures.inc();
+            tracing::error!(%error, "something that fell due is not in the journal");
+            Ok(0)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Journals something that did not come from outside.
+fn journal_own(
+    journal: &mut Journal,
+    received: Instant,
+    (kind, source, events): (Kind, &str, u64),
+    text: &str,
+) -> Result<(), JournalError> {
+    let payload =
+        crate::journal::compress(text.as_bytes()).map_err(|error| JournalError::Snapshot(error.to_string()))?;
+    journal.append(received, [&Batch { kind, source: source.into(), key: None, events, payload }])
+}
+
 impl Pipeline {
     /// Makes another policy the one in force, through the journal.
     ///
@@ -136,10 +169,8 @@ impl Pipeline {
         text: &str,
         input: Input,
     ) -> Result<(), JournalError> {
-        let payload =
-            crate::journal::compress(text.as_bytes()).map_err(|error| JournalError::Snapshot(error.to_string()))?;
-        let batch = Batch { kind, source: source.into(), key: None, events, payload };
-        self.journal.append(now.max(self.after_now()), [&batch])?;
+        let received = now.max(self.after_now());
+        journal_own(&mut self.journal, received, (kind, source, events), text)?;
         self.telemetry.sequence.set(self.journal.sequence().cast_signed());
         let received = self.journal.received();
         let mut effects = Vec::new();
@@ -168,7 +199,7 @@ impl Pipeline {
         let mut is_ahead = false;
         let mut retention = Retention::new(self.keep);
         loop {
-            self.meet_deadlines();
+            since_checkpoint += self.meet_deadlines()?;
             if group.is_empty() {
                 is_ahead = self.watch_clock(is_ahead);
                 let checkpoint = if since_checkpoint > 0 { next_checkpoint } else { Instant::MAX };
@@ -217,14 +248,22 @@ impl Pipeline {
         self.clock.now().max(read(&self.engine).now().plus(Span::TICK))
     }
 
-    fn meet_deadlines(&mut self) {
+    /// Meets the deadlines that fell due. What is decided by that is told once the journal has that it became so late.
+    /// Returns how many batches that took.
+    fn meet_deadlines(&mut self) -> Result<u64, JournalError> {
         let now = self.clock.now();
-        let due = read(&self.engine).next_deadline().is_some_and(|(at, _)| at <= now);
-        if due {
-            let mut effects = Vec::new();
-            write(&self.engine).advance(now, &mut effects);
-            self.hand_out(&effects);
+        if read(&self.engine).next_deadline().is_none_or(|(at, _)| at > now) {
+            return Ok(0);
         }
+        let mut effects = Vec::new();
+        write(&self.engine).advance(now, &mut effects);
+        if effects.is_empty() {
+            return Ok(0);
+        }
+        let noted = note_time(&mut self.journal, now, &self.telemetry);
+        // A page does not depend on the disk.
+        self.hand_out(&effects);
+        noted
     }
 
     /// Says so when the machine's clock was set back, and when that is over. Returns whether it is behind.

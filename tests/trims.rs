@@ -86,7 +86,7 @@ fn a_trimmed_journal_gives_the_same_answers_and_its_proof_and_refuses_what_it_ca
     let storage = folder.path().join("data");
     let daemon = fournines(folder.path(), free_port(), SETTINGS);
     let begun = Clock::system().now();
-    let number = run(&daemon, 0, 100.0);
+    let number = run(&daemon, 0, 250.0);
     let now = Clock::system().now();
     let at = now.plus(Span::from_secs(1));
     until("the second is over", || (Clock::system().now() > at).then_some(()));

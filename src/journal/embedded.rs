@@ -36,7 +36,7 @@ const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS batches (
     sequence INTEGER PRIMARY KEY,
     received INTEGER NOT NULL,  -- microseconds since 1970, never going backwards
-    kind     INTEGER NOT NULL,  -- 0 events, 1 policy
+    kind     INTEGER NOT NULL,  -- 0 events, 1 policy, 2 days folded, 3 nothing but the time
     source   TEXT NOT NULL,
     key      TEXT,
     events   INTEGER NOT NULL,
@@ -97,7 +97,7 @@ impl Journal {
         let layout: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
         match layout {
             0 => older::take_over(&connection, folder)?,
-            3 => older::allow_dropping(&connection).map_err(failed)?,
+            3 | 4 => older::bring_up_to_date(&connection).map_err(failed)?,
             LAYOUT => older::let_go(folder)?,
             found => {
                 return Err(JournalError::Layout { file: file.display().to_string(), found, known: LAYOUT });
@@ -381,6 +381,7 @@ impl Kind {
             Self::Events => 0,
             Self::Policy => 1,
             Self::Fold => 2,
+            Self::Time => 3,
         }
     }
 
@@ -389,6 +390,7 @@ impl Kind {
             0 => Some(Self::Events),
             1 => Some(Self::Policy),
             2 => Some(Self::Fold),
+            3 => Some(Self::Time),
             _ => None,
         }
     }

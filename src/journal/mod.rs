@@ -27,7 +27,7 @@ use crate::model::incident::{IncidentId, Interruption};
 use crate::model::time::Instant;
 
 /// The layout of the files. It changes when an older fournines could no longer read them.
-const LAYOUT: i64 = 4;
+const LAYOUT: i64 = 5;
 
 /// What a batch holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub enum Kind {
     Policy,
     /// The first instants of days that are folded, one a line.
     Fold,
+    /// Nothing but when it was received: something was decided because it had become so late.
+    Time,
 }
 
 /// A batch that is to be made durable.

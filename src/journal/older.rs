@@ -1,5 +1,5 @@
 //! Logs of older layouts. Layout 1 had no chain; in layout 2 log, checkpoints and rows were one file; in layout 3 nothing
-//! could be dropped.
+//! could be dropped; in layout 4 there were no batches of nothing but the time.
 
 use std::path::Path;
 
@@ -40,8 +40,8 @@ fn copy(connection: &Connection, older: &Path) -> rusqlite::Result<()> {
         .execute_batch("INSERT INTO batches SELECT * FROM older.batches ORDER BY sequence; COMMIT; DETACH older")
 }
 
-/// Lets a log of layout 3 have batches dropped.
-pub(super) fn allow_dropping(connection: &Connection) -> rusqlite::Result<()> {
+/// Lets a log of layout 3 have batches dropped, and one of layout 4 have batches of nothing but the time.
+pub(super) fn bring_up_to_date(connection: &Connection) -> rusqlite::Result<()> {
     let schema = embedded::schema();
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE; DROP TRIGGER IF EXISTS batches_are_kept; {schema} PRAGMA user_version = {LAYOUT}; COMMIT;"

@@ -50,7 +50,7 @@ use proptest::collection::vec;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use receivers::Receivers;
-use world::{Saying, arrivals, at, saying};
+use world::{HORIZON, Saying, arrivals, at, saying};
 
 /// Worlds of the short batch.
 const WORLDS: u64 = 40;
@@ -116,9 +116,9 @@ fn pass(folder: &Path, seed: u64, canary: Option<Canary>) -> (Verdict, Vec<Strin
     // The policy is adopted a tick after the start.
     let origin = at(0).minus(Span::TICK);
     let outside = Outside::new(seed, origin, canary);
-    // Some time after the last of it was to arrive.
+    // Some time after the last of it was to arrive, and after the last instant that figures are asked of.
     let last = arrivals(&world).last().map_or(0, |&(seconds, _)| seconds);
-    let until = at(last + 600);
+    let until = at(last.max(HORIZON) + 600);
     let record = Arc::new(Mutex::new(Record::default()));
     let producers: Vec<_> =
         Producer::all(&world, &record).into_iter().map(|one| Arc::new(tokio::sync::Mutex::new(one))).collect();
