@@ -66,7 +66,9 @@ impl Engine {
         let now = self.state.now;
         self.state.timers.set(TimerOwner::Service(place), Timer::Mark, None);
         let Some(mut history) = self.take_history(place) else { return };
-        let from = history.overrun(now).unwrap_or(now);
+        let overrun = history.overrun(now).unwrap_or(now);
+        // An outage that ends now has begun before, and is told of with its incident.
+        let from = overrun.min(history.cut(now));
         let reports: Vec<_> =
             history.actions(now).filter(|mark| mark.record.at == now).map(ActionMark::reported).collect();
         self.put_history(place, history);

@@ -197,6 +197,32 @@ proptest! {
         }
     }
 
+    /// Whoever keeps the outages of an incident as they are whenever the incident is told of has them right in the end.
+    #[test]
+    fn what_is_told_of_an_incident_stays_true(world in world()) {
+        let mut engine = engine();
+        let mut kept = BTreeMap::new();
+        let mut keep = |engine: &Engine, effects: &[Effect]| {
+            for effect in effects {
+                if let EffectKind::Record(incident) = &effect.kind {
+                    kept.insert(incident.id, engine.interruptions_of(incident.id));
+                }
+            }
+        };
+        let mut effects = Vec::new();
+        for (received, number) in arrivals(&world) {
+            engine.apply(at(received), &input(number, &world[number], true), &mut effects);
+            engine.advance(at(received), &mut effects);
+            keep(&engine, &effects);
+            effects.clear();
+        }
+        engine.advance(at(END), &mut effects);
+        keep(&engine, &effects);
+        for incident in engine.incidents() {
+            prop_assert_eq!(&kept[&incident.id], &engine.interruptions_of(incident.id));
+        }
+    }
+
     /// It equals a second-by-second bitmap, however the events came, with restarts on the way.
     #[test]
     fn law_5_it_equals_the_brute_force_answer(
