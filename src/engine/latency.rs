@@ -223,18 +223,15 @@ impl Counted {
 
 /// A count of something.
 trait Count: Copy {
-    type Key: Ord;
     /// What it counts; slots first.
-    fn key(&self) -> Self::Key;
+    fn key(&self) -> u64;
     fn slot(&self) -> u32;
     fn add(&mut self, other: Self);
 }
 
 impl Count for SlotCount {
-    type Key = u32;
-
-    fn key(&self) -> u32 {
-        self.slot
+    fn key(&self) -> u64 {
+        u64::from(self.slot)
     }
 
     fn slot(&self) -> u32 {
@@ -248,10 +245,8 @@ impl Count for SlotCount {
 }
 
 impl Count for ClassCount {
-    type Key = (u32, u16);
-
-    fn key(&self) -> (u32, u16) {
-        (self.slot, self.class)
+    fn key(&self) -> u64 {
+        u64::from(self.slot) << 16 | u64::from(self.class)
     }
 
     fn slot(&self) -> u32 {
@@ -263,20 +258,31 @@ impl Count for ClassCount {
     }
 }
 
-/// Adds sorted counts to sorted ones, and lets go of what is before the slot `oldest`.
+/// Adds sorted counts to sorted ones, and lets go of what is before the slot `oldest`. What is not beyond the first
+/// of those that are added is merged with them in one go: nearly always that is the latest slot alone.
 fn merge<T: Count>(counts: &mut VecDeque<T>, fresh: impl Iterator<Item = T>, oldest: u32) {
     while counts.front().is_some_and(|count| count.slot() < oldest) {
         counts.pop_front();
     }
-    for next in fresh.filter(|count| count.slot() >= oldest) {
-        let place = match counts.back() {
-            Some(last) if last.key() >= next.key() => counts.partition_point(|count| count.key() < next.key()),
-            _ => counts.len(),
-        };
-        match counts.get_mut(place) {
-            Some(count) if count.key() == next.key() => count.add(next),
-            _ => counts.insert(place, next),
+    let mut fresh = fresh.skip_while(|count| count.slot() < oldest).peekable();
+    let Some(first) = fresh.peek().map(Count::key) else { return };
+    let beyond = counts.back().is_none_or(|last| last.key() < first);
+    let from = if beyond { counts.len() } else { counts.partition_point(|count| count.key() < first) };
+    let tail: Vec<T> = counts.drain(from..).collect();
+    for count in tail {
+        while let Some(next) = fresh.next_if(|next| next.key() < count.key()) {
+            put(counts, next);
         }
+        put(counts, count);
+    }
+    fresh.for_each(|next| put(counts, next));
+}
+
+/// Adds a count of the last key, or of a later one.
+fn put<T: Count>(counts: &mut VecDeque<T>, next: T) {
+    match counts.back_mut() {
+        Some(last) if last.key() == next.key() => last.add(next),
+        _ => counts.push_back(next),
     }
 }
 

@@ -2,6 +2,7 @@
 //! harmless and a retraction holds whichever of the two came first.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use xxhash_rust::xxh3::xxh3_128;
@@ -15,7 +16,7 @@ const SAMPLES_MAX: usize = 2_000_000;
 const BODIES_MAX: usize = 86_400;
 
 /// An event's identity: 128 bits of its source and id, so that two of 10⁹ share one with a chance below 10⁻²⁰.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub(super) struct Id([u8; 16]);
 
 impl Id {
@@ -30,12 +31,42 @@ impl Id {
         Self(xxh3_128(&text).to_le_bytes())
     }
 
-    /// Half of it: it is a hash already.
-    fn hash(self) -> u64 {
+    /// Says in which part of a table it is: half of it, which is a hash already.
+    fn part(self) -> u64 {
         let [a, b, c, d, e, f, g, h, ..] = self.0;
         u64::from_le_bytes([a, b, c, d, e, f, g, h])
     }
 }
+
+/// The half that does not say in which part of a table it is.
+impl Hash for Id {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [.., a, b, c, d, e, f, g, h] = self.0;
+        state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+    }
+}
+
+/// Takes what is a hash already as it is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ready(u64);
+
+impl Hasher for Ready {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+type ById = BuildHasherDefault<Ready>;
 
 /// Where what an event said is kept, to take it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -54,7 +85,7 @@ pub(super) enum Kept {
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Ledger {
     /// Events that change state: remembered as long as their marks.
-    facts: Shards<HashMap<Id, Kept>>,
+    facts: Shards<HashMap<Id, Kept, ById>>,
     /// The retractions of an event, by what they name.
     retractions: Map<Id, Vec<Id>>,
     samples: Shards<Recent>,
@@ -64,7 +95,7 @@ pub(super) struct Ledger {
 /// The last so many of a kind.
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 struct Recent {
-    known: HashSet<Id>,
+    known: HashSet<Id, ById>,
     order: VecDeque<Id>,
 }
 
@@ -86,7 +117,7 @@ impl Recent {
 impl Ledger {
     /// Notes an event that changes state. Returns whether it is the first of that id.
     pub(super) fn is_new_fact(&mut self, id: Id, kept: Kept) -> bool {
-        match self.facts.of_mut(id.hash()).entry(id) {
+        match self.facts.of_mut(id.part()).entry(id) {
             std::collections::hash_map::Entry::Occupied(_) => false,
             std::collections::hash_map::Entry::Vacant(place) => {
                 place.insert(kept);
@@ -97,13 +128,13 @@ impl Ledger {
 
     /// Whether this is the first sample, of those remembered, of that id.
     pub(super) fn is_new_sample(&mut self, id: Id) -> bool {
-        self.samples.of_mut(id.hash()).is_new(id, share(SAMPLES_MAX))
+        self.samples.of_mut(id.part()).is_new(id, share(SAMPLES_MAX))
     }
 
     /// Whether this is the first body, of those remembered, of that source and key.
     pub(super) fn is_new_body(&mut self, source: &str, key: &str) -> bool {
         let id = Id::new(source, key);
-        self.bodies.of_mut(id.hash()).is_new(id, share(BODIES_MAX))
+        self.bodies.of_mut(id.part()).is_new(id, share(BODIES_MAX))
     }
 
     /// Notes a retraction. Returns the events whose standing may have changed: what it names, and if that is a
@@ -117,7 +148,7 @@ impl Ledger {
         let mut concerned = Vec::new();
         let mut next = Some(of);
         while let Some(id) = next {
-            let Some(&kept) = self.facts.of(id.hash()).get(&id) else { break };
+            let Some(&kept) = self.facts.of(id.part()).get(&id) else { break };
             if concerned.iter().any(|&(known, _)| known == id) {
                 break;
             }
@@ -134,7 +165,7 @@ impl Ledger {
     pub(super) fn forget(&mut self, id: Id) {
         let mut gone = vec![id];
         while let Some(id) = gone.pop().filter(|&id| id != Id::NONE) {
-            self.facts.of_mut(id.hash()).remove(&id);
+            self.facts.of_mut(id.part()).remove(&id);
             gone.extend(self.retractions.remove(&id).into_iter().flatten().filter(|&by| by != Id::NONE));
         }
     }
