@@ -10,8 +10,8 @@
 mod checkpointer;
 mod reading;
 mod retention;
+mod tally;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ use crate::telemetry::Telemetry;
 pub use checkpointer::Checkpointer;
 pub use reading::{Progress, begin, recover};
 use retention::Retention;
+use tally::Tally;
 
 /// Batches that wait for the journal. A body waits with a few hundred kilobytes at most times, and the memory of all
 /// of them is bounded by `server.max_inflight_bytes`; this bounds how long the last one waits: 1024 batches are a
@@ -332,19 +333,20 @@ impl Pipeline {
         effects: &mut Vec<Effect>,
     ) -> Receipt {
         let mut receipt = Receipt::default();
-        let mut counts: BTreeMap<(&'static str, Arc<str>, Outcome), u64> = BTreeMap::new();
-        let tally = |input: &Input, outcome: Outcome| {
+        let mut tally = Tally::default();
+        let each = |input: &Input, outcome: Outcome| {
             match outcome {
                 Outcome::Duplicate => receipt.duplicates += 1,
                 _ => receipt.accepted += 1,
             }
             if let Input::Event(event) = input {
-                *counts.entry((event.body.type_name(), event.source.clone(), outcome)).or_default() += 1;
+                tally.add(event, outcome);
             }
         };
         let inputs = events.into_iter().map(Input::Event);
         let key = batch.key.as_deref();
-        apply_batch(&mut write(&self.engine), received, (&batch.source, key), inputs, effects, tally);
+        apply_batch(&mut write(&self.engine), received, (&batch.source, key), inputs, effects, each);
+        let counts = tally.counts();
         let too_old = counts.iter().filter(|((.., outcome), _)| *outcome == Outcome::TooOld);
         let too_old: u64 = too_old.map(|(_, count)| count).sum();
         if too_old > 0 {

@@ -108,10 +108,15 @@ pub fn decode(layout: Layout, body: &[u8], gate: &Gate) -> Decoded {
     let mut reader = native::Reader::new(gate);
     match layout {
         Layout::Lines => {
-            for (number, line) in (1..).zip(body.split(|&b| b == b'\n')) {
-                let line = line.trim_ascii();
-                if !line.is_empty() {
-                    take(&mut reader, number, line, &mut out);
+            // That the whole is text is found out at less cost than that each line is.
+            let text = std::str::from_utf8(body).ok();
+            let mut start = 0;
+            for (number, end) in (1..).zip(memchr::memchr_iter(b'\n', body).chain([body.len()])) {
+                let line = std::mem::replace(&mut start, end + 1)..end;
+                match text {
+                    _ if body[line.clone()].trim_ascii().is_empty() => {}
+                    Some(text) => take(&mut reader, number, text[line].trim_ascii(), &mut out),
+                    None => take_bytes(&mut reader, number, &body[line], &mut out),
                 }
             }
         }
@@ -120,7 +125,7 @@ pub fn decode(layout: Layout, body: &[u8], gate: &Gate) -> Decoded {
             let mut parser = serde_json::Deserializer::from_slice(body);
             let read = Elements(&mut elements).deserialize(&mut parser).and_then(|()| parser.end());
             for (number, element) in (1..).zip(&elements) {
-                take(&mut reader, number, element.get().as_bytes(), &mut out);
+                take(&mut reader, number, element.get(), &mut out);
             }
             if let Err(error) = read {
                 // What stands before the fault is good; after it nobody can tell where an element begins.
@@ -128,19 +133,30 @@ pub fn decode(layout: Layout, body: &[u8], gate: &Gate) -> Decoded {
                 out.reject(elements.len() as u64 + 1, Bad::Unreadable(error));
             }
         }
-        Layout::Json => take(&mut reader, 1, body.trim_ascii(), &mut out),
+        Layout::Json => take_bytes(&mut reader, 1, body, &mut out),
     }
     out
 }
 
-fn take(reader: &mut native::Reader<'_>, number: u64, text: &[u8], out: &mut Decoded) {
+fn take_bytes(reader: &mut native::Reader<'_>, number: u64, bytes: &[u8], out: &mut Decoded) {
+    let bytes = bytes.trim_ascii();
+    match std::str::from_utf8(bytes) {
+        Ok(text) => take(reader, number, text, out),
+        Err(error) => {
+            let problem = format!("not UTF-8 from byte {} of it on", error.valid_up_to() + 1);
+            out.reject(number, Bad::Unreadable(problem));
+        }
+    }
+}
+
+fn take(reader: &mut native::Reader<'_>, number: u64, text: &str, out: &mut Decoded) {
     match reader.read(text) {
         Ok(event) => {
             out.events.push(event);
             // A line break inside JSON can only stand between tokens, where a blank does as well.
             let start = out.lines.len();
-            out.lines.extend_from_slice(text);
-            if text.contains(&b'\n') || text.contains(&b'\r') {
+            out.lines.extend_from_slice(text.as_bytes());
+            if memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_some() {
                 let breaks = out.lines[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r'));
                 breaks.for_each(|byte| *byte = b' ');
             }

@@ -80,10 +80,7 @@ impl<'g> Reader<'g> {
     }
 
     /// Reads one event.
-    pub(super) fn read(&mut self, text: &[u8]) -> Result<Event, Bad> {
-        let text = std::str::from_utf8(text).map_err(|error| {
-            Bad::Unreadable(format!("not UTF-8 from byte {} of it on", error.valid_up_to() + 1))
-        })?;
+    pub(super) fn read(&mut self, text: &str) -> Result<Event, Bad> {
         if !text.starts_with('{') {
             let start: String = text.chars().take(20).collect();
             return Err(Bad::Unreadable(format!("not a JSON object: it begins with {start:?}")));

@@ -8,7 +8,7 @@ fn gate() -> Gate {
 }
 
 fn refusal(text: &str) -> String {
-    match Reader::new(&gate()).read(text.as_bytes()) {
+    match Reader::new(&gate()).read(text) {
         Ok(event) => panic!("taken: {event:?}"),
         Err(Bad::Refused(error) | Bad::Unreadable(error)) => error,
     }
@@ -35,7 +35,7 @@ fn every_type_of_the_contract_is_read() {
     };
     for kind in TYPES {
         let text = format!(r#"{{"type":"{kind}",{common}{},"unknown":{{"kept":[1]}}}}"#, own(kind));
-        let event = Reader::new(&gate()).read(text.as_bytes()).unwrap_or_else(|bad| panic!("{kind}: {bad:?}"));
+        let event = Reader::new(&gate()).read(&text).unwrap_or_else(|bad| panic!("{kind}: {bad:?}"));
         assert_eq!(event.body.type_name(), kind);
         assert_eq!(&*event.source, "s");
     }
@@ -83,7 +83,7 @@ fn nesting_without_end_is_ignored_where_unknown_fields_are_and_refused_elsewhere
     let deep = "[".repeat(100_000);
     let whole = format!("{deep}{}", "]".repeat(100_000));
     let text = format!(r#"{{"type":"survey","score":1,"time":"2026-05-31T12:00:00Z","x":{whole}}}"#);
-    assert!(Reader::new(&gate()).read(text.as_bytes()).is_ok());
+    assert!(Reader::new(&gate()).read(&text).is_ok());
     let text = format!(r#"{{"type":"survey","score":{whole},"time":"2026-05-31T12:00:00Z"}}"#);
     assert!(refusal(&text).contains("`score`"), "{}", refusal(&text));
     assert!(refusal(&deep).contains("not a JSON object"));
@@ -120,7 +120,7 @@ fn a_sample_is_the_same_however_it_is_read() {
     let gate = Gate::past("http".into());
     let read = |sampled: bool, line: &str| {
         let mut reader = Reader { sampled, ..Reader::new(&gate) };
-        format!("{:?}", reader.read(line.as_bytes()))
+        format!("{:?}", reader.read(line))
     };
     let heads = [
         r#""type":"latency""#,
