@@ -2,8 +2,9 @@
 //! read batch by batch; whoever reads it gives the batches to an engine.
 
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use clap::Args;
 use indicatif::ProgressBar;
@@ -23,6 +24,8 @@ use crate::pipeline::apply_batch;
 
 /// How much of a file is decoded at once.
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
+/// How many pieces are decoded ahead of the engine.
+const PIECES_AHEAD: usize = 2;
 /// Rejected lines that are named; all of them are counted.
 const NAMED_MAX: u64 = 20;
 
@@ -55,6 +58,14 @@ pub(super) struct Batch<'a> {
     pub(super) source: &'a str,
     pub(super) key: Option<&'a str>,
     pub(super) inputs: Vec<Input>,
+}
+
+/// A part of a file.
+struct Piece {
+    /// How much was read for it.
+    bytes: u64,
+    lines: u64,
+    decoded: Decoded,
 }
 
 /// What a recording held.
@@ -197,7 +208,7 @@ impl Recording {
         Ok(())
     }
 
-    /// Reads an NDJSON file, piece by piece.
+    /// Reads an NDJSON file, piece by piece, the next ones while the engine has the one before.
     fn file(
         &self,
         path: &Path,
@@ -206,42 +217,66 @@ impl Recording {
         each: &mut dyn FnMut(Batch<'_>),
     ) -> Result<(), Failure> {
         let name = path.display().to_string();
-        let failed = |error: std::io::Error| Failure::Failed(format!("{name}: {error}"));
+        let failed = |error: io::Error| Failure::Failed(format!("{name}: {error}"));
         if path.is_dir() {
             return Err(Failure::Wrong(format!("{name}: is a folder: a storage directory is given alone")));
         }
-        let mut input = open(path).map_err(failed)?;
+        let input = open(path).map_err(failed)?;
         let gate = Gate::past(name.as_str().into());
-        let mut piece = Vec::new();
         let mut line = 0;
-        loop {
-            let read = input.by_ref().take(CHUNK_BYTES as u64).read_to_end(&mut piece).map_err(failed)?;
-            bar.inc(read as u64);
-            let end = match piece.iter().rposition(|&byte| byte == b'\n') {
-                Some(last) if read > 0 => last + 1,
-                None if read > 0 => continue,
-                _ => piece.len(),
-            };
-            let decoded = decode(Layout::Lines, &piece[..end], &gate);
-            summary
-                .reject(&decoded, |number, error| bar.suspend(|| eprintln!("{name}:{}: {error}", line + number)));
-            for event in decoded.events {
-                if self.as_known_at.is_none_or(|known| event.time <= known) && self.wants(&event) {
-                    summary.count(&event);
-                    let received = event.time;
-                    each(Batch { received, source: &name, key: None, inputs: vec![Input::Event(event)] });
+        std::thread::scope(|scope| {
+            let (sender, pieces) = sync_channel(PIECES_AHEAD);
+            scope.spawn(move || decode_pieces(input, &gate, &sender));
+            for piece in pieces {
+                let Piece { bytes, lines, decoded } = piece.map_err(failed)?;
+                bar.inc(bytes);
+                summary.reject(&decoded, |number, error| {
+                    bar.suspend(|| eprintln!("{name}:{}: {error}", line + number))
+                });
+                for event in decoded.events {
+                    if self.as_known_at.is_none_or(|known| event.time <= known) && self.wants(&event) {
+                        summary.count(&event);
+                        let received = event.time;
+                        each(Batch { received, source: &name, key: None, inputs: vec![Input::Event(event)] });
+                    }
                 }
+                line += lines;
             }
-            line += piece[..end].iter().filter(|&&byte| byte == b'\n').count() as u64;
-            piece.drain(..end);
-            if read == 0 {
-                return Ok(());
-            }
-        }
+            Ok(())
+        })
     }
 
     fn wants(&self, event: &Event) -> bool {
         self.at.is_none_or(|at| event.time <= at)
+    }
+}
+
+/// Cuts a file into pieces of whole lines, and decodes each, until there is no more or nobody takes them.
+fn decode_pieces(mut input: impl Read, gate: &Gate, sender: &SyncSender<io::Result<Piece>>) {
+    let mut text = Vec::new();
+    loop {
+        let read = match input.by_ref().take(CHUNK_BYTES as u64).read_to_end(&mut text) {
+            Ok(read) => read,
+            Err(error) => {
+                // Whoever took them has ended.
+                let _ = sender.send(Err(error));
+                return;
+            }
+        };
+        let end = match memchr::memrchr(b'\n', &text) {
+            Some(last) if read > 0 => last + 1,
+            None if read > 0 => 0,
+            _ => text.len(),
+        };
+        let piece = Piece {
+            bytes: read as u64,
+            lines: memchr::memchr_iter(b'\n', &text[..end]).count() as u64,
+            decoded: decode(Layout::Lines, &text[..end], gate),
+        };
+        text.drain(..end);
+        if sender.send(Ok(piece)).is_err() || read == 0 {
+            return;
+        }
     }
 }
 

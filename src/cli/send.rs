@@ -88,9 +88,9 @@ async fn send_file(poster: &Poster, path: &Path, bar: &ProgressBar, total: &mut 
 }
 
 /// A file to read, or with `-` standard input.
-pub(super) fn open(path: &Path) -> std::io::Result<BufReader<Box<dyn Read>>> {
-    let input: Box<dyn Read> = if path == Path::new("-") {
-        Box::new(std::io::stdin().lock())
+pub(super) fn open(path: &Path) -> std::io::Result<BufReader<Box<dyn Read + Send>>> {
+    let input: Box<dyn Read + Send> = if path == Path::new("-") {
+        Box::new(std::io::stdin())
     } else {
         Box::new(std::fs::File::open(path)?)
     };
