@@ -1,6 +1,10 @@
-//! HTTP NDJSON to durable answer, with the daemon and its senders on this machine; and what the parts of that cost
-//! by themselves, on one core. The peer in the same run is the sync alone: the same bodies written to a file, each
-//! group synced.
+//! What the parts of the write path cost by themselves, on one core, in nanoseconds an event. The peer in the same run is
+//! `serde_json::Value` over the same lines. The whole path, over HTTP, is `peers/ingest.sh`.
+//!
+//! ```text
+//! cargo bench --bench ingest                    latencies of 1 000 and of 100 000 services, and a network of 1 000 sites
+//! cargo bench --bench ingest -- FILE            the events of a file, one a line
+//! ```
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -9,133 +13,132 @@
 )]
 
 use std::hint::black_box;
-use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant as Watch;
 
 use fournines::clock::Clock;
-use fournines::config::{Settings, Sources};
-use fournines::daemon::Daemon;
 use fournines::engine::{Engine, Input};
 use fournines::ingest::decode::{Gate, Layout, decode};
 use fournines::journal::{Batch, Journal, Kind, compress};
 use fournines::model::time::{Instant, Span};
 use fournines::simulate::Network;
 
-const SITES: usize = 1000;
-const EVENTS: usize = 600_000;
-/// Lines in one body: some 300 KB.
-const BODY_LINES: usize = 2000;
-/// Bodies under way at once.
-const SENDERS: usize = 4;
+const EVENTS: usize = 1_000_000;
+/// Bytes of one body, as `peers/ingest.sh` sends them.
+const BODY_BYTES: usize = 250_000;
+/// Bodies in one commit.
+const GROUP: usize = 4;
+/// Each part is run so often, and its best counts.
+const RUNS: usize = 3;
 
 fn main() {
-    // On the disk that the build is on: a temporary folder may be in memory, where a sync costs nothing.
+    let files: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let disk = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let bodies = bodies();
-    let bytes: usize = bodies.iter().map(Vec::len).sum();
-    println!("{EVENTS} events, {:.0} MB, {} bodies, {SENDERS} at once\n", bytes as f64 / 1e6, bodies.len());
-    let whole = over_http(disk.path(), &bodies);
-    let parts = parts(disk.path(), &bodies);
-    let sum: f64 = parts.iter().map(|(_, seconds)| seconds).sum();
-    for (name, seconds) in &parts {
-        println!(
-            "{name:<24}{:>12.0} events/s alone{:>8.1} % of the parts",
-            EVENTS as f64 / seconds,
-            seconds / sum * 100.0
-        );
+    println!(
+        "| ns an event | reading | packing | journal | engine | `serde_json::Value` | reading, times the peer |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|---:|");
+    let row = |name: &str, lines: Vec<String>| {
+        let row = measure(disk.path(), &bodies(&lines), lines.len());
+        println!("| {name} | {row}");
+    };
+    if files.is_empty() {
+        row("1 000 services", latencies(1000));
+        row("100 000 services", latencies(100_000));
+        row("network of 1 000 sites", network());
     }
-    let peer = file_synced(disk.path(), &bodies);
-    println!("\nHTTP to durable answer  {:>12.0} events/s", EVENTS as f64 / whole);
-    println!("file, synced (peer)     {:>12.0} events/s", EVENTS as f64 / peer);
-    println!("peer / daemon           {:>12.2}", whole / peer);
+    for file in files {
+        row(&file, std::fs::read_to_string(&file).unwrap().lines().map(str::to_owned).collect());
+    }
 }
 
-/// The simulated network's events of the last hours, so that none lies ahead.
-fn bodies() -> Vec<Vec<u8>> {
+/// The same latencies as `send.rs` makes.
+fn latencies(services: usize) -> Vec<String> {
+    let start = Clock::system().now().minus(Span::from_hours(24));
+    let line = |number: usize| {
+        let site = number % services;
+        let time = start.plus(Span::from_millis((number * 24 * 3_600_000 / EVENTS) as i64));
+        let took = 5000 + number.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 100_000;
+        format!(
+            r#"{{"type":"latency","time":"{time}","service":"province-{:02}/city-{:03}/site-{site:06}","ms":{}.{:03}}}"#,
+            site % 31,
+            site % 331,
+            took / 1000,
+            took % 1000
+        )
+    };
+    (0..EVENTS).map(line).collect()
+}
+
+/// The simulated network's events of the last month.
+fn network() -> Vec<String> {
     let start = Clock::system().now().minus(Span::from_hours(24 * 30));
-    let lines: Vec<String> = Network::new(SITES, 7).events(start, 7).map(|e| e.line + "\n").take(EVENTS).collect();
-    lines.chunks(BODY_LINES).map(|chunk| chunk.concat().into_bytes()).collect()
+    Network::new(1000, 7).events(start, 7).map(|event| event.line).take(EVENTS).collect()
 }
 
-fn over_http(disk: &Path, bodies: &[Vec<u8>]) -> f64 {
-    let mut settings = Settings::load(&Sources::default()).unwrap();
-    settings.server.listen = "127.0.0.1:0".parse().unwrap();
-    settings.storage.path = disk.join("http");
-    tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let daemon = Daemon::start(settings, Clock::system()).await.unwrap();
-        let url = format!("http://{}/api/v1/events", daemon.address);
-        let client = reqwest::Client::new();
-        let bodies: Arc<Vec<bytes::Bytes>> = Arc::new(bodies.iter().map(|body| body.clone().into()).collect());
-        let watch = Watch::now();
-        let senders: Vec<_> = (0..SENDERS)
-            .map(|sender| {
-                let (bodies, client, url) = (bodies.clone(), client.clone(), url.clone());
-                tokio::spawn(async move {
-                    for body in bodies.iter().skip(sender).step_by(SENDERS) {
-                        let request = client.post(&url).header("content-type", "application/x-ndjson");
-                        let response = request.body(body.clone()).send().await.unwrap();
-                        assert!(response.status().is_success());
-                        let answer: serde_json::Value = response.json().await.unwrap();
-                        assert_eq!(answer["rejected_total"], 0);
-                    }
-                })
-            })
-            .collect();
-        for sender in senders {
-            sender.await.unwrap();
+fn bodies(lines: &[String]) -> Vec<Vec<u8>> {
+    let mut bodies = vec![Vec::with_capacity(BODY_BYTES + 500)];
+    for line in lines {
+        if bodies.last().unwrap().len() >= BODY_BYTES {
+            bodies.push(Vec::with_capacity(BODY_BYTES + 500));
         }
-        let took = watch.elapsed().as_secs_f64();
-        daemon.stop();
-        daemon.ended().await.unwrap();
-        took
-    })
+        let body = bodies.last_mut().unwrap();
+        body.extend_from_slice(line.as_bytes());
+        body.push(b'\n');
+    }
+    bodies
 }
 
-/// Seconds that each part takes for all events, by itself on one core.
-fn parts(disk: &Path, bodies: &[Vec<u8>]) -> Vec<(&'static str, f64)> {
+/// A row of nanoseconds.
+fn measure(disk: &Path, bodies: &[Vec<u8>], events: usize) -> String {
     let gate = Gate::past("bench".into());
-    let watch = Watch::now();
-    let decoded: Vec<_> = bodies.iter().map(|body| decode(Layout::Lines, body, &gate)).collect();
-    let parsing = watch.elapsed().as_secs_f64();
-
-    let watch = Watch::now();
-    let payloads: Vec<Vec<u8>> = decoded.iter().map(|decoded| compress(&decoded.lines).unwrap()).collect();
-    let compression = watch.elapsed().as_secs_f64();
-
-    let batch = |payload| Batch { kind: Kind::Events, source: "bench".into(), key: None, events: 1, payload };
-    let batches: Vec<Batch> = payloads.into_iter().map(batch).collect();
-    let mut journal = Journal::open(&disk.join("parts")).unwrap();
-    let watch = Watch::now();
-    for group in batches.chunks(SENDERS) {
-        journal.append(Instant::from_micros(0), group).unwrap();
-    }
-    let sync = watch.elapsed().as_secs_f64();
-
-    let mut engine = Engine::new();
-    let mut effects = Vec::new();
-    let inputs: Vec<Input> = decoded.into_iter().flat_map(|decoded| decoded.events).map(Input::Event).collect();
-    let watch = Watch::now();
-    for input in &inputs {
-        if let Input::Event(event) = input {
-            effects.clear();
-            black_box(engine.apply(event.time, input, &mut effects));
+    let each = |seconds: f64| seconds * 1e9 / events as f64;
+    let reading = each(best(|| {
+        for body in bodies {
+            black_box(decode(Layout::Lines, body, &gate));
         }
-    }
-    let applying = watch.elapsed().as_secs_f64();
-    vec![("parsing", parsing), ("compression", compression), ("journal, with sync", sync), ("engine", applying)]
+    }));
+    let packing = each(best(|| {
+        for body in bodies {
+            black_box(compress(body).unwrap());
+        }
+    }));
+    let payloads = bodies.iter().map(|body| compress(body).unwrap());
+    let batch = |payload| Batch { kind: Kind::Events, source: "bench".into(), key: None, events: 1, payload };
+    let batches: Vec<Batch> = payloads.map(batch).collect();
+    let folder = tempfile::tempdir_in(disk).unwrap();
+    let mut journal = Journal::open(folder.path()).unwrap();
+    let journal = each(best(|| {
+        for group in batches.chunks(GROUP) {
+            journal.append(Instant::from_micros(0), group).unwrap();
+        }
+    }));
+    let decoded = bodies.iter().flat_map(|body| decode(Layout::Lines, body, &gate).events);
+    let inputs: Vec<Input> = decoded.map(Input::Event).collect();
+    let engine = each(best(|| {
+        let mut engine = Engine::new();
+        let mut effects = Vec::new();
+        for input in &inputs {
+            if let Input::Event(event) = input {
+                effects.clear();
+                black_box(engine.apply(event.time, input, &mut effects));
+            }
+        }
+        std::mem::forget(engine);
+    }));
+    let peer = each(best(|| {
+        for line in bodies.iter().flat_map(|body| body.split(|&byte| byte == b'\n')) {
+            black_box(serde_json::from_slice::<serde_json::Value>(line).ok());
+        }
+    }));
+    format!("{reading:.0} | {packing:.0} | {journal:.0} | {engine:.0} | {peer:.0} | {:.2} |", reading / peer)
 }
 
-/// The peer: the same bodies appended to a file, each group synced.
-fn file_synced(disk: &Path, bodies: &[Vec<u8>]) -> f64 {
-    let mut file = std::fs::File::create(disk.join("peer")).unwrap();
-    let watch = Watch::now();
-    for group in bodies.chunks(SENDERS) {
-        for body in group {
-            file.write_all(body).unwrap();
-        }
-        file.sync_data().unwrap();
-    }
-    watch.elapsed().as_secs_f64()
+fn best(mut work: impl FnMut()) -> f64 {
+    let once = |()| {
+        let watch = Watch::now();
+        work();
+        watch.elapsed().as_secs_f64()
+    };
+    std::iter::repeat_n((), RUNS).map(once).fold(f64::INFINITY, f64::min)
 }

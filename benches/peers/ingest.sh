@@ -8,7 +8,7 @@
 # The same latencies go to both over loopback HTTP, from one client, over four connections, in bodies of some 250 KB:
 # to the daemon as NDJSON events, which it answers when they are synced to the disk and counted, and to VictoriaMetrics
 # as Prometheus' text, which it answers when they are in its memory. Each run has a fresh server with an empty folder
-# and its own defaults. Then, to the daemon alone, what `fournines generate` writes, and events one by one.
+# and its own defaults. Then events one by one to both, and to the daemon alone what `fournines generate` writes.
 #
 # It takes some two minutes, talks to loopback only, and needs 1 GB in the target folder, which must be on a real disk.
 # The tables go to standard output, everything else to standard error.
@@ -178,6 +178,8 @@ for services in "${SERVICES[@]}"; do
 done
 head -n "$((FACTS / SMALL_SHARE))" "$folder/events" >"$folder/small"
 measure small fournines "$SMALL_CONNECTIONS" 1 "$folder/small"
+head -n "$((FACTS / SMALL_SHARE))" "$folder/samples" >"$folder/small"
+measure victoria-small victoria "$SMALL_CONNECTIONS" 1 "$folder/small"
 begin "Natural mix"
 "$fournines" generate --sites 1000 --events "$FACTS" --output "$folder/mix"
 measure mix fournines "$BULK_CONNECTIONS" "$BULK_BYTES" "$folder/mix"
@@ -206,4 +208,12 @@ row "fournines, what \`generate --sites 1000\` writes" mix
 echo
 echo "| one event a post, $SMALL_CONNECTIONS connections | posts/s | p50, ms | p99, ms | server's CPU, s a million | client's CPU, s a million | peak memory, MB |"
 echo '|---|---:|---:|---:|---:|---:|---:|'
-awk -F '\t' '{ printf "| fournines | %d | %s | %s | %s | %s | %d |\n", $6, $7, $8, $2, $3, $4 }' "$folder/small.row"
+small() {
+    awk -F '\t' -v name="$1" '{ printf "| %s | %d | %s | %s | %s | %s | %d |\n", name, $6, $7, $8, $2, $3, $4 }' "$folder/$2.row"
+}
+small fournines small
+small VictoriaMetrics victoria-small
+paste "$folder/small.row" "$folder/victoria-small.row" | awk -F '\t' '{
+    printf "| **fournines / VictoriaMetrics** | **%.2f** | %.2f | %.2f | **%.2f** | %.2f | **%.2f** |\n",
+        $6 / $14, $7 / $15, $8 / $16, $2 / $10, $3 / $11, $4 / $12
+}'
