@@ -89,11 +89,8 @@ async fn send_file(poster: &Poster, path: &Path, bar: &ProgressBar, total: &mut 
 
 /// A file to read, or with `-` standard input.
 pub(super) fn open(path: &Path) -> std::io::Result<BufReader<Box<dyn Read + Send>>> {
-    let input: Box<dyn Read + Send> = if path == Path::new("-") {
-        Box::new(std::io::stdin())
-    } else {
-        Box::new(std::fs::File::open(path)?)
-    };
+    let input: Box<dyn Read + Send> =
+        if path == Path::new("-") { Box::new(std::io::stdin()) } else { Box::new(std::fs::File::open(path)?) };
     Ok(BufReader::new(input))
 }
 
