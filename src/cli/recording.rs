@@ -231,7 +231,7 @@ impl Recording {
                 let Piece { bytes, lines, decoded } = piece.map_err(failed)?;
                 bar.inc(bytes);
                 summary.reject(&decoded, |number, error| {
-                    bar.suspend(|| eprintln!("{name}:{}: {error}", line + number))
+                    bar.suspend(|| eprintln!("{name}:{}: {error}", line + number));
                 });
                 for event in decoded.events {
                     if self.as_known_at.is_none_or(|known| event.time <= known) && self.wants(&event) {

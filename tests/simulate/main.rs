@@ -56,6 +56,9 @@ use world::{HORIZON, Saying, arrivals, at, saying};
 const WORLDS: u64 = 40;
 /// Worlds in which a planted fault must be found.
 const CANARY_WORLDS: u64 = 40;
+/// Worlds in which something was wrong once: a page that time alone had decided was forgotten when the clock was set back
+/// across a restart, the end of an outage that outlasted its incident was not told of.
+const FOUND: [u64; 10] = [104, 108, 484, 704, 1355, 1664, 3414, 3611, 3833, 4035];
 /// Lives with faults, at most.
 const LIVES_MAX: usize = 12;
 
@@ -265,6 +268,14 @@ fn worlds() {
     });
     let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "{} things are wrong in {worlds} worlds from SEED={first}: {wrong:#?}", wrong.len());
+}
+
+#[test]
+fn what_was_wrong_once_is_right() {
+    for first in FOUND {
+        let wrong = Batch { first, worlds: 1, canary: None, trace: None }.run();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
 }
 
 #[test]
