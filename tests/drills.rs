@@ -206,8 +206,8 @@ fn offline(data: &Path, drill: &str, own: &str) {
     let incidents = replayed["incidents"].as_array().unwrap();
     assert!(incidents.len() == 2 && incidents.iter().any(|incident| incident["id"] == own), "{incidents:?}");
     let labelled = |alert: &&Value| alert["labels"]["drill"] == drill;
-    // The third level, the second, and that the third is over; it ends with the last event, before all is confirmed.
-    assert_eq!(replayed["alerts"].as_array().unwrap().iter().filter(labelled).count(), 3);
+    // The third level, the second, and that each is over: it ends with the last thing decided.
+    assert_eq!(replayed["alerts"].as_array().unwrap().iter().filter(labelled).count(), 4);
     let connection = rusqlite::Connection::open(data.join("fournines.db")).unwrap();
     let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(count(&format!("SELECT count(*) FROM incidents WHERE drill = '{drill}'")), 1);

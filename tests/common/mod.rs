@@ -259,10 +259,15 @@ pub(crate) fn post_to(url: &str, lines: &str) -> Value {
 
 /// Posts a JSON object, and gives the answer's status and body.
 pub(crate) fn ask(url: &str, body: &Value) -> (u16, Value) {
+    try_ask(url, body).unwrap()
+}
+
+/// The same of somebody who may be gone.
+pub(crate) fn try_ask(url: &str, body: &Value) -> reqwest::Result<(u16, Value)> {
     block_on(async {
-        let response = client().post(url).json(body).send().await.unwrap();
+        let response = client().post(url).json(body).send().await?;
         let status = response.status().as_u16();
-        (status, serde_json::from_str(&response.text().await.unwrap()).unwrap())
+        Ok((status, serde_json::from_str(&response.text().await?).unwrap()))
     })
 }
 
