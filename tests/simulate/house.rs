@@ -70,6 +70,11 @@ impl Fate {
         }
     }
 
+    /// When the disk begins to fail, if it does.
+    fn disk_fails(self) -> Option<Duration> {
+        [self.dies.map(|(at, _)| at), self.sync_fails, self.full.map(|(at, _)| at)].into_iter().flatten().min()
+    }
+
     /// Has it happen.
     async fn troubles(self, control: Arc<Control>, outside: Outside) {
         let dies = async {
@@ -114,6 +119,8 @@ pub(crate) struct House {
     settings: Settings,
     /// When it was there for everybody.
     pub(crate) up: Vec<(Instant, Instant)>,
+    /// From when its disk began to fail until the end of that life.
+    pub(crate) failing: Vec<(Instant, Instant)>,
     lives: u32,
 }
 
@@ -163,6 +170,7 @@ impl House {
             before: Image::new(),
             settings,
             up: Vec::new(),
+            failing: Vec::new(),
             lives: 0,
         };
         this.control.let_syncs_do_nothing();
@@ -210,6 +218,8 @@ impl House {
             }
             outside.end()
         });
+        let failing = fate.disk_fails().map(|at| from.plus(Span::from_secs(at.as_secs().cast_signed())));
+        self.failing.extend(failing.map(|began| (began, ended)).filter(|(began, _)| *began <= ended));
         // Nothing reaches the disk while what is left of the process is taken down.
         self.control.kill(true);
         network.close();
