@@ -137,6 +137,15 @@ fn located(actions: &[ActionRecord]) -> Option<Cause> {
     actions.iter().rev().filter_map(|record| record.cause).find(|&cause| cause != Cause::Unknown)
 }
 
+/// The first of some records that was not among those before; both are in order.
+fn first_new<'a>(before: &[ActionRecord], after: &'a [ActionRecord]) -> Option<&'a ActionRecord> {
+    let mut before = before.iter().peekable();
+    after.iter().find(|record| {
+        while before.next_if(|known| known < record).is_some() {}
+        before.peek() != Some(record)
+    })
+}
+
 /// Why the record changed, the weightiest reason first.
 pub(super) fn reason(before: &Incident, after: &Incident, cx: &Context<'_>) -> Reason {
     let before_it = |clock: &&Clock| before.clock(&clock.name);
@@ -158,11 +167,35 @@ pub(super) fn reason(before: &Incident, after: &Incident, cx: &Context<'_>) -> R
         Reason::Verified
     } else if before.restored.is_none() && after.restored.is_some() {
         Reason::Restored
-    } else if let Some(record) = after.actions.iter().find(|record| !before.actions.contains(record)) {
+    } else if let Some(record) = first_new(&before.actions, &after.actions) {
         Reason::Acted(record.action)
     } else if let Some(clock) = after.clocks.iter().find(warned) {
         Reason::Warned(clock.name.clone())
     } else {
         Reason::Corrected
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::incident::{Action, Particulars};
+
+    #[test]
+    fn the_first_new_record_is_found_whatever_went() {
+        let record = |n: i64| ActionRecord {
+            at: Instant::from_micros(n),
+            action: Action::Reached(Stage::Acknowledged),
+            by: None,
+            detail: None,
+            cause: None,
+            particulars: Particulars::None,
+        };
+        let records = |set: u32| (0..6).filter(|n| set >> n & 1 == 1).map(record).collect::<Vec<_>>();
+        for (before, after) in (0..64).flat_map(|before| (0..64).map(move |after| (before, after))) {
+            let (before, after) = (records(before), records(after));
+            let plainly = after.iter().find(|record| !before.contains(record));
+            assert_eq!(first_new(&before, &after), plainly, "{before:?} {after:?}");
+        }
     }
 }
