@@ -47,6 +47,11 @@ impl Union {
         }
     }
 
+    /// Gives back room that nothing needs now.
+    pub(super) fn tighten(&mut self) {
+        self.0.shrink_to_fit();
+    }
+
     /// The stretches, sorted.
     pub(super) fn stretches(&self) -> &[Stretch] {
         &self.0

@@ -184,6 +184,20 @@ impl History {
         change
     }
 
+    /// Gives back room that nothing needs now: an incident is over, and most services are not in another one soon.
+    pub(super) fn tighten(&mut self) {
+        self.marks.tighten();
+        self.outages.shrink_to_fit();
+        self.touched.tighten();
+        self.timeline.tighten();
+        self.repairs.tighten();
+        self.interrupted.tighten();
+        self.overruns.shrink_to_fit();
+        self.actions.shrink_to_fit();
+        self.episodes.shrink_to_fit();
+        self.incidents.shrink_to_fit();
+    }
+
     /// The last instant, at or before `from`, across which no outage is open.
     pub(super) fn cut(&self, from: Instant) -> Instant {
         let stretches = self.touched.stretches();

@@ -395,7 +395,7 @@ impl Engine {
         let Some(tracked) = self.state.incidents.records.get_mut(&id) else { return };
         let tracked: &mut Tracked = tracked;
         tracked.incident = after;
-        tracked.count(&breached, &mut self.state.counts);
+        let closed = tracked.count(&breached, &mut self.state.counts);
         alerts::update(&mut tracked.alerts, (&tracked.incident, &around), now, &reason, effects);
         tracked.due = clock_due.into_iter().chain(around.over(&tracked.alerts)).min();
         if changed {
@@ -410,6 +410,12 @@ impl Engine {
         }
         if let Some(cluster) = self.state.incidents.clusters.all.get_mut(&number).filter(|_| live) {
             cluster.impact = Kept(Some(impact));
+        }
+        if closed {
+            let cluster = &self.state.incidents.clusters.all[&number];
+            for &place in cluster.services.keys() {
+                self.registry.history_mut(place).into_iter().for_each(History::tighten);
+            }
         }
         self.account(id);
     }
@@ -460,21 +466,23 @@ impl Engine {
 }
 
 impl Tracked {
-    /// Counts what became certain.
-    fn count(&mut self, breached: &[ClockName], counts: &mut Counts) {
+    /// Counts what became certain. Returns whether it is closed by that.
+    fn count(&mut self, breached: &[ClockName], counts: &mut Counts) -> bool {
         for name in breached {
             if !self.breaches_counted.contains(name) {
                 self.breaches_counted.push(name.clone());
                 counts.breached(name);
             }
         }
-        if self.incident.verified.is_some() && !self.counted {
+        let closed = self.incident.verified.is_some() && !self.counted;
+        if closed {
             // It is kept for long, and seldom changes again.
             self.incident.levels.shrink_to_fit();
             self.incident.clocks.shrink_to_fit();
             self.counted = true;
             counts.closed(self.incident.level, self.incident.cause);
         }
+        closed
     }
 
     /// When it is to be looked at next for that reason.

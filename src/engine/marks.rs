@@ -3,8 +3,6 @@
 //! Marks are a set: saying one again changes nothing, and the order in which they came cannot be told from them.
 //! So a late, repeated, corrected or retracted event is an edit of a short sorted list, never a special case.
 
-use std::collections::BTreeMap;
-
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::ledger::Id;
@@ -15,10 +13,11 @@ use crate::model::time::{Instant, Span};
 /// How much of an event's free text is kept for the page; all of it stays in the journal.
 const DETAIL_CHARS_MAX: usize = 300;
 
-/// All marks of one service, by outage key.
+/// All marks of one service, by outage key: a list in order, for most services have few keys, and the least tree has
+/// room for eleven.
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Marks {
-    by_key: BTreeMap<Box<str>, Vec<Mark>>,
+    by_key: Vec<(Box<str>, Vec<Mark>)>,
 }
 
 /// One mark. Ordered by time; at one instant starts come before updates and those before ends, so that an outage of
@@ -169,10 +168,11 @@ impl Outage {
 impl Marks {
     /// Adds a mark. Returns whether it may change anything.
     pub(super) fn add(&mut self, key: &str, at: Instant, said: Said, id: Id, retracted: bool) -> bool {
-        let marks = match self.by_key.get_mut(key) {
-            Some(marks) => marks,
-            None => self.by_key.entry(key.into()).or_default(),
-        };
+        let place = self.place(key).unwrap_or_else(|place| {
+            self.by_key.insert(place, (key.into(), Vec::new()));
+            place
+        });
+        let (_, marks) = &mut self.by_key[place];
         let mark = Mark { at, said, id, retracted };
         match marks.binary_search(&mark) {
             Ok(_) => false,
@@ -181,6 +181,11 @@ impl Marks {
                 !retracted
             }
         }
+    }
+
+    /// Where a key is, or would be.
+    fn place(&self, key: &str) -> Result<usize, usize> {
+        self.by_key.binary_search_by(|(known, _)| (**known).cmp(key))
     }
 
     /// Marks what was said by `id` as taken back, or no longer so. Returns the keys and instants concerned.
@@ -198,7 +203,7 @@ impl Marks {
     /// Lets go of the marks before `at`. Returns the ids of what said them.
     pub(super) fn forget(&mut self, at: Instant) -> Vec<Id> {
         let mut gone = Vec::new();
-        self.by_key.retain(|_, marks| {
+        self.by_key.retain_mut(|(_, marks)| {
             let first = marks.partition_point(|mark| mark.at < at);
             gone.extend(marks.drain(..first).map(|mark| mark.id));
             !marks.is_empty()
@@ -206,14 +211,21 @@ impl Marks {
         gone
     }
 
+    /// Gives back room that nothing needs now.
+    pub(super) fn tighten(&mut self) {
+        self.by_key.shrink_to_fit();
+        self.by_key.iter_mut().for_each(|(_, marks)| marks.shrink_to_fit());
+    }
+
     /// When the first mark was.
     pub(super) fn first(&self) -> Option<Instant> {
-        self.by_key.values().filter_map(|marks| marks.first()).map(|mark| mark.at).min()
+        self.by_key.iter().filter_map(|(_, marks)| marks.first()).map(|mark| mark.at).min()
     }
 
     /// The outages of `key` that begin at or after `from`, which must be an instant at which none is open.
     pub(super) fn outages(&self, key: &str, from: Instant) -> Vec<Outage> {
-        let Some(marks) = self.by_key.get(key) else { return Vec::new() };
+        let Ok(place) = self.place(key) else { return Vec::new() };
+        let (_, marks) = &self.by_key[place];
         let first = marks.partition_point(|mark| mark.at < from);
         let mut outages: Vec<Outage> = Vec::new();
         let mut open = false;

@@ -22,6 +22,11 @@ impl Repairs {
         self.0.insert(place, repair);
     }
 
+    /// Gives back room that nothing needs now.
+    pub(super) fn tighten(&mut self) {
+        self.0.shrink_to_fit();
+    }
+
     /// Removes those that began at or after `cut`; none that is older ends after it.
     pub(super) fn truncate(&mut self, cut: Instant) {
         let first = self.0.partition_point(|repair| repair.end < cut);

@@ -191,6 +191,12 @@ impl Timeline {
         }
     }
 
+    /// Gives back room that nothing needs now.
+    pub(super) fn tighten(&mut self) {
+        self.steps.shrink_to_fit();
+        self.sums.shrink_to_fit();
+    }
+
     fn push(&mut self, step: Step) {
         let last = self.steps.last().copied();
         if last.map_or(Stand::default(), |last| last.stand) == step.stand {
