@@ -25,6 +25,18 @@ pub enum BadServiceName {
     Character(char),
 }
 
+/// The ASCII characters of names, by byte.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0_u8;
+    while byte.is_ascii() {
+        plain[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'/' | b'-' | b'@' | b'#');
+        byte += 1;
+    }
+    plain
+};
+
 impl ServiceName {
     /// A name that was read before.
     pub(crate) fn known(text: &str) -> Self {
@@ -47,10 +59,7 @@ impl ServiceName {
             }
         }
         // Nearly all names are ASCII, which is told faster.
-        if text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'/' | b'-' | b'@' | b'#'))
-        {
+        if text.bytes().all(|byte| PLAIN[usize::from(byte)]) {
             return Ok(Self(text.into()));
         }
         match text.chars().find(|&c| !(c.is_alphanumeric() || "._:/-@#".contains(c))) {

@@ -1,11 +1,13 @@
 //! The native event: a JSON object of the contract.
 
 mod raw;
+mod sample;
 
 use std::sync::Arc;
 
 pub(super) use raw::Raw;
-use raw::{Sample, Text};
+use raw::Text;
+use sample::Sample;
 
 use super::{Bad, Gate};
 use crate::model::event::{
@@ -59,24 +61,22 @@ pub(super) struct Reader<'g> {
     gate: &'g Gate,
     /// The last source named: mostly the next one too.
     source: Arc<str>,
-    /// Whether the last one was a sample: mostly the next one is too.
-    sampled: bool,
 }
 
 /// What every event has, as it is written.
-struct Head<'r, 'a> {
-    kind: &'r Option<Text<'a>>,
-    id: &'r Option<Text<'a>>,
-    time: &'r Option<Text<'a>>,
-    drill: &'r Option<Text<'a>>,
-    source: &'r Option<Text<'a>>,
+struct Head<'r> {
+    kind: Option<&'r str>,
+    id: Option<&'r str>,
+    time: Option<&'r str>,
+    drill: Option<&'r str>,
+    source: Option<&'r str>,
 }
 
 type Refusal<T> = Result<T, String>;
 
 impl<'g> Reader<'g> {
     pub(super) fn new(gate: &'g Gate) -> Self {
-        Self { gate, source: gate.source.clone(), sampled: true }
+        Self { gate, source: gate.source.clone() }
     }
 
     /// Reads one event.
@@ -85,31 +85,29 @@ impl<'g> Reader<'g> {
             let start: String = text.chars().take(20).collect();
             return Err(Bad::Unreadable(format!("not a JSON object: it begins with {start:?}")));
         }
-        if self.sampled
-            && let Ok(sample) = serde_json::from_str::<Sample<'_>>(text)
-            && sample.kind.as_ref().is_some_and(|kind| matches!(&*kind.0, LATENCY | MEASUREMENT))
-        {
-            let Sample { kind, id, time, service, source, drill, ms, count, metric, value } = &sample;
-            let head = Head { kind, id, time, drill, source };
-            let event = self.check(&head, |reader, kind| {
-                let service = reader.service(service)?.ok_or("`service` is missing")?;
-                if kind == LATENCY { latency(service, *ms, *count) } else { measurement(service, metric, *value) }
-            });
-            return event.map_err(Bad::Refused);
-        }
+        let Some(sample) = Sample::plain(text) else { return self.read_any(text) };
+        let Sample { kind, id, time, service, source, drill, ms, count, metric, value } = sample;
+        let event = self.check(&Head { kind, id, time, drill, source }, |reader, kind| {
+            let service = reader.service(service)?.ok_or("`service` is missing")?;
+            if kind == LATENCY { latency(service, ms, count) } else { measurement(service, metric, value) }
+        });
+        event.map_err(Bad::Refused)
+    }
+
+    /// Reads an event of any type, written in any way.
+    fn read_any(&mut self, text: &str) -> Result<Event, Bad> {
         match serde_json::from_str::<Raw<'_>>(text) {
             Ok(raw) => {
                 let Raw { kind, id, time, drill, source, .. } = &raw;
+                let [kind, id, time, drill, source] = [kind, id, time, drill, source].map(said);
                 let head = Head { kind, id, time, drill, source };
-                let event = self.check(&head, |reader, kind| reader.body(kind, &raw));
-                self.sampled = event.as_ref().is_ok_and(|event| event.body.is_sample());
-                event.map_err(Bad::Refused)
+                self.check(&head, |reader, kind| reader.body(kind, &raw)).map_err(Bad::Refused)
             }
             Err(error) => Err(explain(text, &error)),
         }
     }
 
-    fn check(&mut self, raw: &Head<'_, '_>, body: impl FnOnce(&Self, &str) -> Refusal<Body>) -> Refusal<Event> {
+    fn check(&mut self, raw: &Head<'_>, body: impl FnOnce(&Self, &str) -> Refusal<Body>) -> Refusal<Event> {
         let kind = required(raw.kind, "type", "such as `outage.started`")?;
         let time = instant(raw.time, "time")?;
         if let Some(latest) = self.gate.latest
@@ -119,11 +117,11 @@ impl<'g> Reader<'g> {
                 "`time` {time} lies too far ahead of the time of receipt; {latest} is the latest taken"
             ));
         }
-        let id = raw.id.as_ref().map(|id| bounded(id, "id", ID_CHARS_MAX)).transpose()?;
-        let drill = raw.drill.as_ref().map(|drill| bounded(drill, "drill", KEY_CHARS_MAX)).transpose()?;
+        let id = raw.id.map(|id| bounded(id, "id", ID_CHARS_MAX)).transpose()?;
+        let drill = raw.drill.map(|drill| bounded(drill, "drill", KEY_CHARS_MAX)).transpose()?;
         let body = body(self, kind)?;
-        let source = match &raw.source {
-            Some(source) if *source.0 == *self.source => self.source.clone(),
+        let source = match raw.source {
+            Some(source) if *source == *self.source => self.source.clone(),
             Some(source) => {
                 self.source = Arc::from(&*bounded(source, "source", KEY_CHARS_MAX)?);
                 self.source.clone()
@@ -137,10 +135,10 @@ impl<'g> Reader<'g> {
     }
 
     fn body(&self, kind: &str, raw: &Raw<'_>) -> Refusal<Body> {
-        let service = || self.service(&raw.service)?.ok_or_else(|| "`service` is missing".to_owned());
+        let service = || self.service(said(&raw.service))?.ok_or_else(|| "`service` is missing".to_owned());
         let outage = || match &raw.outage {
             Some(key) if key.0.is_empty() => Ok(Box::default()),
-            Some(key) => bounded(key, "outage", KEY_CHARS_MAX),
+            Some(key) => bounded(&key.0, "outage", KEY_CHARS_MAX),
             None => Ok(Box::default()),
         };
         let acted_on = |action, particulars| {
@@ -174,8 +172,8 @@ impl<'g> Reader<'g> {
                 }
                 None => None,
             };
-            let case = required_key(&raw.case, "case")?;
-            Ok(Body::Case { case, kind, step, service: self.service(&raw.service)? })
+            let case = required_key(said(&raw.case), "case")?;
+            Ok(Body::Case { case, kind, step, service: self.service(said(&raw.service))? })
         };
         match kind {
             "outage.started" => Ok(Body::OutageStarted(OutageStarted {
@@ -195,7 +193,7 @@ impl<'g> Reader<'g> {
             "repair.verified" => stage(Stage::Verified),
             "repair.reviewed" => acted_on(Action::Reached(Stage::Reviewed), review(raw)?),
             "notice.sent" => {
-                let notice = required_key(&raw.notice, "notice")?;
+                let notice = required_key(said(&raw.notice), "notice")?;
                 acted_on(Action::Notified, Particulars::Notice(notice))
             }
             "repair.held" => acted(Action::Held),
@@ -207,17 +205,17 @@ impl<'g> Reader<'g> {
                 acted(Action::Reclassified(known))
             }
             LATENCY => latency(service()?, raw.ms, raw.count),
-            MEASUREMENT => measurement(service()?, &raw.metric, raw.value),
+            MEASUREMENT => measurement(service()?, said(&raw.metric), raw.value),
             "maintenance.planned" => {
-                let (from, until) = (instant(&raw.from, "from")?, instant(&raw.until, "until")?);
+                let (from, until) = (instant(said(&raw.from), "from")?, instant(said(&raw.until), "until")?);
                 if until <= from {
                     return Err(format!("`until` {until} is not after `from` {from}"));
                 }
-                let maintenance = required_key(&raw.maintenance, "maintenance")?;
+                let maintenance = required_key(said(&raw.maintenance), "maintenance")?;
                 Ok(Body::MaintenancePlanned { of: self.maintained(raw)?, maintenance, from, until })
             }
             "maintenance.cancelled" => {
-                let maintenance = required_key(&raw.maintenance, "maintenance")?;
+                let maintenance = required_key(said(&raw.maintenance), "maintenance")?;
                 Ok(Body::MaintenanceCancelled { of: self.maintained(raw)?, maintenance })
             }
             "case.opened" => case(CaseStep::Opened),
@@ -234,29 +232,29 @@ impl<'g> Reader<'g> {
                     let hundredths = (score * 100.0).round() as u32;
                     return acted_on(Action::Surveyed, Particulars::Score(hundredths));
                 }
-                Ok(Body::Survey { score, service: self.service(&raw.service)? })
+                Ok(Body::Survey { score, service: self.service(said(&raw.service))? })
             }
             "heartbeat" => Ok(Body::Heartbeat),
             "retraction" => {
                 let of = raw.of.as_ref().ok_or("`of` is missing: the id that is taken back")?;
-                Ok(Body::Retraction { of: bounded(of, "of", ID_CHARS_MAX)? })
+                Ok(Body::Retraction { of: bounded(&of.0, "of", ID_CHARS_MAX)? })
             }
             unknown => Err(unknown_type(unknown)),
         }
     }
 
     fn maintained(&self, raw: &Raw<'_>) -> Refusal<Maintained> {
-        match (self.service(&raw.service)?, &raw.group) {
+        match (self.service(said(&raw.service))?, &raw.group) {
             (Some(service), None) => Ok(Maintained::Service(service)),
-            (None, Some(group)) => Ok(Maintained::Group(bounded(group, "group", KEY_CHARS_MAX)?)),
+            (None, Some(group)) => Ok(Maintained::Group(bounded(&group.0, "group", KEY_CHARS_MAX)?)),
             (None, None) => Err("`service` is missing; maintenance of many may name a `group` instead".to_owned()),
             (Some(_), Some(_)) => Err("there are both `service` and `group`: say one of them".to_owned()),
         }
     }
 
-    fn service(&self, name: &Option<Text<'_>>) -> Refusal<Option<ServiceName>> {
+    fn service(&self, name: Option<&str>) -> Refusal<Option<ServiceName>> {
         let Some(name) = name else { return Ok(None) };
-        let name = ServiceName::new(&name.0).map_err(|error| format!("`service`: {error}"))?;
+        let name = ServiceName::new(name).map_err(|error| format!("`service`: {error}"))?;
         match &self.gate.known {
             Some(known) if !known.contains(&name) => {
                 Err(format!("`service` {name} is not in the catalogue, and catalog.auto_register is false"))
@@ -283,7 +281,7 @@ fn review(raw: &Raw<'_>) -> Refusal<Particulars> {
     Ok(Particulars::Review(Box::new(Review { root_cause: text(&raw.root_cause), improvements })))
 }
 
-fn measurement(service: ServiceName, metric: &Option<Text<'_>>, value: Option<f64>) -> Refusal<Body> {
+fn measurement(service: ServiceName, metric: Option<&str>, value: Option<f64>) -> Refusal<Body> {
     let value = value.ok_or("`value` is missing")?;
     Ok(Body::Measurement { service, metric: required_key(metric, "metric")?, value })
 }
@@ -330,34 +328,39 @@ fn cause(raw: &Raw<'_>) -> Refusal<Option<Cause>> {
 
 fn about(raw: &Raw<'_>) -> Refusal<About> {
     match (&raw.incident, &raw.outage) {
-        (Some(id), _) => Ok(About::Incident(bounded(id, "incident", KEY_CHARS_MAX)?)),
-        (None, Some(key)) if !key.0.is_empty() => Ok(About::Outage(bounded(key, "outage", KEY_CHARS_MAX)?)),
+        (Some(id), _) => Ok(About::Incident(bounded(&id.0, "incident", KEY_CHARS_MAX)?)),
+        (None, Some(key)) if !key.0.is_empty() => Ok(About::Outage(bounded(&key.0, "outage", KEY_CHARS_MAX)?)),
         (None, Some(_)) => Ok(About::Outage(Box::default())),
         (None, None) => Ok(About::Service),
     }
 }
 
 fn person(raw: &Raw<'_>) -> Refusal<Option<Box<str>>> {
-    raw.by.as_ref().map(|by| bounded(by, "by", KEY_CHARS_MAX)).transpose()
+    raw.by.as_ref().map(|by| bounded(&by.0, "by", KEY_CHARS_MAX)).transpose()
 }
 
-fn required<'r>(field: &'r Option<Text<'_>>, name: &str, hint: &str) -> Refusal<&'r str> {
-    field.as_ref().map(|text| &*text.0).ok_or_else(|| format!("`{name}` is missing, {hint}"))
+/// What a member says, if it is there.
+fn said<'r>(field: &'r Option<Text<'_>>) -> Option<&'r str> {
+    field.as_ref().map(|text| &*text.0)
 }
 
-fn required_key(field: &Option<Text<'_>>, name: &str) -> Refusal<Box<str>> {
-    bounded(field.as_ref().ok_or_else(|| format!("`{name}` is missing"))?, name, KEY_CHARS_MAX)
+fn required<'r>(field: Option<&'r str>, name: &str, hint: &str) -> Refusal<&'r str> {
+    field.ok_or_else(|| format!("`{name}` is missing, {hint}"))
 }
 
-fn bounded(text: &Text<'_>, name: &str, chars_max: usize) -> Refusal<Box<str>> {
-    if text.0.is_empty() {
+fn required_key(field: Option<&str>, name: &str) -> Refusal<Box<str>> {
+    bounded(field.ok_or_else(|| format!("`{name}` is missing"))?, name, KEY_CHARS_MAX)
+}
+
+fn bounded(text: &str, name: &str, chars_max: usize) -> Refusal<Box<str>> {
+    if text.is_empty() {
         return Err(format!("`{name}` is empty"));
     }
-    let long = text.0.len() > chars_max && text.0.chars().count() > chars_max;
-    if long { Err(format!("`{name}` has more than {chars_max} characters")) } else { Ok(text.boxed()) }
+    let long = text.len() > chars_max && text.chars().count() > chars_max;
+    if long { Err(format!("`{name}` has more than {chars_max} characters")) } else { Ok(text.into()) }
 }
 
-fn instant(field: &Option<Text<'_>>, name: &str) -> Refusal<Instant> {
+fn instant(field: Option<&str>, name: &str) -> Refusal<Instant> {
     required(field, name, "in RFC 3339 with an offset, such as `2026-01-31T12:00:00Z`")?
         .parse()
         .map_err(|error| format!("`{name}`: {error}"))

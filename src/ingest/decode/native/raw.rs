@@ -147,30 +147,6 @@ pub(in crate::ingest::decode) struct Raw<'a> {
     pub(super) improvements: Option<Vec<RawImprovement<'a>>>,
 }
 
-/// What most events are: `latency` and `measurement`, with no other members than these. An event may have so many that
-/// making room for all of them costs as much as reading.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Sample<'a> {
-    #[serde(borrow, rename = "type")]
-    pub(super) kind: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(super) id: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(super) time: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(super) service: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(super) source: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(super) drill: Option<Text<'a>>,
-    pub(super) ms: Option<f64>,
-    pub(super) count: Option<u64>,
-    #[serde(borrow)]
-    pub(super) metric: Option<Text<'a>>,
-    pub(super) value: Option<f64>,
-}
-
 /// A text that borrows from the line where it can: `Cow` inside an `Option` would always copy.
 pub(in crate::ingest::decode) struct Text<'a>(pub(super) Cow<'a, str>);
 
