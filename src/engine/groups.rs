@@ -113,8 +113,7 @@ pub(super) struct Share {
 
 impl Share {
     fn pair(&self) -> Pair {
-        // More users than there are people would be a mistake; they must not overflow.
-        Pair::new(i64::try_from(self.users).unwrap_or(i64::MAX).min(1 << 40), 1)
+        Pair::new(people(self.users), 1)
     }
 }
 
@@ -129,8 +128,8 @@ impl Group {
         self.watch = None;
         self.has_limit |= share.repair.is_some();
         self.members += 1;
-        self.users = self.users.saturating_add(share.users);
         let pair = share.pair();
+        self.users = self.users.saturating_add(pair.a.unsigned_abs());
         if share.since == Instant::MIN {
             self.always = Pair::new(self.always.a + pair.a, self.always.b + pair.b);
         } else {
@@ -163,7 +162,7 @@ impl Group {
                 if was != is {
                     let amount = match curve {
                         Curve::Lost => Pair::new(is - was, 0),
-                        _ => Pair::new((is - was).saturating_mul(pair.a), (is - was).saturating_mul(pair.b)),
+                        _ => Pair::new((is - was) * pair.a, (is - was) * pair.b),
                     };
                     let amount = amount.times(sign);
                     curves[curve as usize].add(at, amount);
@@ -191,7 +190,7 @@ impl Group {
             change(Curve::Weight, weight(last), weight(next));
             let lost = |stand: Stand| {
                 let own = if stand.down { pair.a } else { 0 };
-                if stand.blind() { 0 } else { i64::try_from(stand.users).unwrap_or(i64::MAX).saturating_sub(own) }
+                if stand.blind() { 0 } else { people(stand.users) - own }
             };
             change(Curve::Lost, lost(last), lost(next));
             last = next;
@@ -453,6 +452,11 @@ impl Sums {
         }
         day
     }
+}
+
+/// Users, of which there cannot be more than people: so many whole services degraded are still a number of 64 bits.
+fn people(users: u64) -> i64 {
+    i64::try_from(users).unwrap_or(i64::MAX).min(1 << 33)
 }
 
 fn wide(pair: (i64, i64)) -> (i128, i128) {

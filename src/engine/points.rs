@@ -24,6 +24,18 @@ impl Pair {
     pub(super) const fn times(self, sign: i64) -> Self {
         Self { a: self.a * sign, b: self.b * sign }
     }
+
+    /// The sum of both, if that is a pair.
+    fn plus(self, other: Self) -> Option<Self> {
+        Some(Self { a: self.a.checked_add(other.a)?, b: self.b.checked_add(other.b)? })
+    }
+
+    /// As much of two sums as a pair holds.
+    fn of((a, b): (i128, i128)) -> Self {
+        let max = i128::from(i64::MAX);
+        let part = |sum: i128| i64::try_from(sum.clamp(-max, max)).unwrap_or(0);
+        Self { a: part(a), b: part(b) }
+    }
 }
 
 /// Sums of points.
@@ -103,14 +115,12 @@ impl Points {
         let block = &mut blocks[place];
         let points: &mut Vec<_> = &mut block.points;
         let inside = points.partition_point(|&(known, _)| known < at);
-        match points.get_mut(inside) {
-            Some((known, amount)) if *known == at => {
-                *amount = Pair::new(amount.a + pair.a, amount.b + pair.b);
-                if *amount == Pair::default() {
-                    points.remove(inside);
-                }
-            }
-            _ => points.insert(inside, (at, pair)),
+        let sum = points.get(inside).filter(|(known, _)| *known == at).and_then(|(_, amount)| amount.plus(pair));
+        match sum {
+            Some(sum) if sum == Pair::default() => _ = points.remove(inside),
+            Some(sum) => points[inside].1 = sum,
+            // What is too much for one point of an instant is two.
+            None => points.insert(inside, (at, pair)),
         }
         let count = points.len();
         match points.first() {
@@ -138,10 +148,10 @@ impl Points {
     }
 
     /// Lets go of everything before `at`. Returns what it came to.
-    pub(super) fn forget(&mut self, at: Instant) -> Pair {
+    pub(super) fn forget(&mut self, at: Instant) -> Sums {
         let gone = self.before(at);
         let begun = self.blocks.partition_point(|block| block.first < at);
-        let Some(last) = begun.checked_sub(1) else { return Pair::default() };
+        let Some(last) = begun.checked_sub(1) else { return gone };
         self.blocks.drain(..last);
         let block = &mut self.blocks[0];
         let points: &mut Vec<_> = &mut block.points;
@@ -154,14 +164,17 @@ impl Points {
         for (place, block) in self.blocks.iter_mut().enumerate() {
             block.before = if place == 0 { Sums::default() } else { block.before.minus(gone) };
         }
-        let small = |sum: i128| i64::try_from(sum).unwrap_or(i64::MAX);
-        Pair::new(small(gone.a), small(gone.b))
+        gone
     }
 
     /// Lets go of the changes before `at` of a step function, but for its height at `at`.
     pub(super) fn flatten(&mut self, at: Instant) {
-        let height = self.forget(at);
-        self.add(at, height);
+        let Sums { mut a, mut b, .. } = self.forget(at);
+        while (a, b) != (0, 0) {
+            let part = Pair::of((a, b));
+            self.add(at, part);
+            (a, b) = (a - i128::from(part.a), b - i128::from(part.b));
+        }
     }
 
     /// The first instant of all.
@@ -280,7 +293,7 @@ mod tests {
             let (mut counts, mut steps) = (plain.clone(), plain.clone());
             let gone = counts.forget(at(cut));
             steps.flatten(at(cut));
-            assert_eq!(i128::from(gone.b), plain.sum(at(-1), at(cut)).1, "before {cut}");
+            assert_eq!(gone.b, plain.sum(at(-1), at(cut)).1, "before {cut}");
             for (from, until) in [(cut, cut + 1), (cut, cut + 300), (cut + 5, 2500), (cut + 400, cut + 401)] {
                 let (from, until) = (at(from), at(until.max(from)));
                 assert_eq!(counts.sum(from, until), plain.sum(from, until), "before {cut}");
@@ -292,6 +305,28 @@ mod tests {
             steps.add(at(cut - 10), Pair::new(5, 0));
             assert_eq!(steps.height(at(3000)).0, plain.height(at(3000)).0 + 5, "before {cut}");
         }
+    }
+
+    #[test]
+    fn more_than_one_point_holds_is_summed_as_well() {
+        let (most, plain) = (i64::MAX - 1, i128::from(i64::MAX - 1));
+        let mut points = Points::default();
+        for _ in 0..3 {
+            points.add(at(10), Pair::new(most, 1));
+            points.add(at(20), Pair::new(-most, -1));
+        }
+        assert_eq!(points.height(at(10)), (3 * plain, 3));
+        assert_eq!(points.integral(at(0), at(15)), (15 * plain, 15));
+        assert_eq!(points.height(at(20)), (0, 0));
+        let mut rest = points.clone();
+        rest.flatten(at(15));
+        assert_eq!(rest.height(at(15)), (3 * plain, 3));
+        assert_eq!(rest.integral(at(15), at(30)), (15 * plain, 15));
+        for _ in 0..3 {
+            points.add(at(10), Pair::new(-most, -1));
+        }
+        assert_eq!(points.height(at(15)), (0, 0));
+        assert_eq!(points.height(at(20)), (-3 * plain, -3));
     }
 
     #[test]
