@@ -4,7 +4,6 @@
 //! Users count at the topmost services that are down: what hangs on one of them adds nothing, for its users are among
 //! those of the other.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use borsh::io::{self, Read, Write};
@@ -119,6 +118,18 @@ impl Scene<'_> {
         known.insert(place, out.clone());
         out
     }
+
+    /// The furthest of what a service hangs on that is part of this, and hangs on nothing that is. In a circle nothing
+    /// is furthest. `known` is of which that was asked before.
+    fn top_of(&self, place: u32, known: &mut BTreeMap<u32, bool>) -> Option<u32> {
+        let Cluster { services, suspects, .. } = self.cluster;
+        let is_part = |place: u32| services.contains_key(&place) || suspects.contains(&place);
+        let lineage = |place: u32| self.registry.lineage(place).into_iter().map(|(ancestor, _)| ancestor);
+        // Those furthest up come last.
+        lineage(place).rev().find(|&ancestor| {
+            is_part(ancestor) && *known.entry(ancestor).or_insert_with(|| !lineage(ancestor).any(is_part))
+        })
+    }
 }
 
 impl Impact {
@@ -150,7 +161,7 @@ impl Impact {
                 self.count(place, &before, -1);
             } else {
                 from = share.edges.first().map_or(from, |edge| from.min(edge.0));
-                fresh |= !self.is_below_a_top(scene, place);
+                fresh |= !self.count_to_its_top(scene, place);
             }
             self.count(place, &share, 1);
             self.shares.insert(place, share);
@@ -238,36 +249,20 @@ impl Impact {
 
     // ---- topmost services ----
 
-    fn is_below_a_top(&mut self, scene: &Scene<'_>, place: u32) -> bool {
-        let lineage = scene.registry.lineage(place);
-        for (ancestor, _) in lineage {
-            if let Some(count) = self.tops.get_mut(&ancestor) {
-                *count += 1;
-                return true;
-            }
-        }
-        false
+    /// Counts a service that became part of it to its top. Returns whether there is one: without, it is above others
+    /// itself, and theirs may be another one now.
+    fn count_to_its_top(&mut self, scene: &Scene<'_>, place: u32) -> bool {
+        let top = scene.top_of(place, &mut BTreeMap::new());
+        top.map(|top| *self.tops.entry(top).or_default() += 1).is_some()
     }
 
     fn find_tops(&mut self, scene: &Scene<'_>) {
-        let Cluster { services, suspects, .. } = scene.cluster;
-        self.suspects = suspects.len();
+        self.suspects = scene.cluster.suspects.len();
         self.tops.clear();
-        let is_part = |place: &u32| services.contains_key(place) || suspects.contains(place);
-        let mut top_of: BTreeMap<u32, bool> = BTreeMap::new();
-        for &place in services.keys() {
-            let lineage = scene.registry.lineage(place);
-            // Those furthest up come last.
-            let top = lineage.iter().rev().map(|&(ancestor, _)| ancestor).find(|ancestor| {
-                is_part(ancestor)
-                    && *top_of.entry(*ancestor).or_insert_with(|| {
-                        scene.registry.lineage(*ancestor).iter().all(|(above, _)| !is_part(above))
-                    })
-            });
-            match self.tops.entry(top.unwrap_or(place)) {
-                Entry::Vacant(vacant) => _ = vacant.insert(1),
-                Entry::Occupied(mut count) => *count.get_mut() += 1,
-            }
+        let mut known = BTreeMap::new();
+        for &place in scene.cluster.services.keys() {
+            let top = scene.top_of(place, &mut known).unwrap_or(place);
+            *self.tops.entry(top).or_default() += 1;
         }
     }
 }
