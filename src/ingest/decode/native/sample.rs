@@ -1,7 +1,7 @@
 //! What most events are, `latency` and `measurement`, read from what most senders write.
 //!
-//! `serde_json` needs half of the time of reading such an event (`cargo bench --bench ingest`), for it must be ready for
-//! all that JSON may be. This is ready for little of it and leaves the rest to that.
+//! `serde_json` must be ready for all that JSON may be. This is ready for little of it and leaves the rest to that: reading
+//! takes a third less time so (`cargo bench --bench ingest`).
 
 use super::{LATENCY, MEASUREMENT};
 
