@@ -151,7 +151,8 @@ impl Impact {
         }
         let mut from = Instant::MAX;
         let mut known = BTreeMap::new();
-        let mut fresh = false;
+        let mut topmost = BTreeMap::new();
+        let mut anew = everything || self.suspects != suspects.len();
         for &place in &concerned {
             let Some(share) = Share::of(scene, place, &mut known) else { continue };
             if let Some(before) = self.shares.remove(&place) {
@@ -161,13 +162,13 @@ impl Impact {
                 self.count(place, &before, -1);
             } else {
                 from = share.edges.first().map_or(from, |edge| from.min(edge.0));
-                fresh |= !self.count_to_its_top(scene, place);
+                anew = anew || !self.count_to_its_top(scene, place, &mut topmost);
             }
             self.count(place, &share, 1);
             self.shares.insert(place, share);
         }
-        if everything || fresh || self.suspects != suspects.len() {
-            self.find_tops(scene);
+        if anew {
+            self.find_tops(scene, &mut topmost);
         }
         if from < Instant::MAX {
             self.curve.rebuild(from, &|kind| scene.registry.users_of(kind));
@@ -251,17 +252,16 @@ impl Impact {
 
     /// Counts a service that became part of it to its top. Returns whether there is one: without, it is above others
     /// itself, and theirs may be another one now.
-    fn count_to_its_top(&mut self, scene: &Scene<'_>, place: u32) -> bool {
-        let top = scene.top_of(place, &mut BTreeMap::new());
+    fn count_to_its_top(&mut self, scene: &Scene<'_>, place: u32, known: &mut BTreeMap<u32, bool>) -> bool {
+        let top = scene.top_of(place, known);
         top.map(|top| *self.tops.entry(top).or_default() += 1).is_some()
     }
 
-    fn find_tops(&mut self, scene: &Scene<'_>) {
+    fn find_tops(&mut self, scene: &Scene<'_>, known: &mut BTreeMap<u32, bool>) {
         self.suspects = scene.cluster.suspects.len();
         self.tops.clear();
-        let mut known = BTreeMap::new();
         for &place in scene.cluster.services.keys() {
-            let top = scene.top_of(place, &mut known).unwrap_or(place);
+            let top = scene.top_of(place, known).unwrap_or(place);
             *self.tops.entry(top).or_default() += 1;
         }
     }

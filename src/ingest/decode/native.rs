@@ -336,7 +336,7 @@ fn about(raw: &Raw<'_>) -> Refusal<About> {
 }
 
 fn person(raw: &Raw<'_>) -> Refusal<Option<Box<str>>> {
-    raw.by.as_ref().map(|by| bounded(&by.0, "by", KEY_CHARS_MAX)).transpose()
+    said(&raw.by).map(|by| bounded(by, "by", KEY_CHARS_MAX)).transpose()
 }
 
 /// What a member says, if it is there.

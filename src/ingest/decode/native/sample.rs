@@ -6,7 +6,7 @@
 use super::{LATENCY, MEASUREMENT};
 
 /// A sample, with no other members than these.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub(super) struct Sample<'a> {
     pub(super) kind: Option<&'a str>,
     pub(super) id: Option<&'a str>,
@@ -91,12 +91,11 @@ impl<'a> Rest<'a> {
 
     fn string(&mut self) -> Option<&'a str> {
         self.mark(b'"')?;
-        let start = self.at;
+        let (start, bytes) = (self.at, self.text.as_bytes());
         let ends = |&byte: &u8| byte == b'"' || byte == b'\\' || byte < b' ';
-        let end = start + self.text.as_bytes()[start..].iter().position(ends)?;
-        self.at = end;
-        self.mark(b'"')?;
-        (self.at == end + 1).then(|| &self.text[start..end])
+        let end = start + bytes[start..].iter().position(ends)?;
+        self.at = end + 1;
+        (bytes[end] == b'"').then(|| &self.text[start..end])
     }
 
     /// A whole number of fifteen digits at most, and how many they are. It begins with 0 only if it is 0.
