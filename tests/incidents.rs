@@ -54,7 +54,11 @@ impl Day {
 
     /// An event that happened at `time` and arrives at `received`.
     fn hear(&mut self, received: &str, time: &str, kind: &str, more: &str) -> Outcome {
-        let line = format!(r#"{{"type":"{kind}","service":"s","time":"{}"{more}}}"#, at(time));
+        self.hear_of("s", (received, time), kind, more)
+    }
+
+    fn hear_of(&mut self, service: &str, (received, time): (&str, &str), kind: &str, more: &str) -> Outcome {
+        let line = format!(r#"{{"type":"{kind}","service":"{service}","time":"{}"{more}}}"#, at(time));
         let mut decoded = decode(Layout::Lines, line.as_bytes(), &Gate::past("test".into()));
         assert!(decoded.rejected.is_empty(), "{line}: {:?}", decoded.rejected);
         let outcome = self.engine.apply(at(received), &Input::Event(decoded.events.remove(0)), &mut self.effects);
@@ -303,6 +307,33 @@ fn a_late_outage_between_two_incidents_makes_them_one() {
     let whole = incidents.iter().find(|incident| incident.id == first).unwrap();
     assert_eq!((whole.started, whole.restored, whole.flaps), (at("10:00"), None, 2));
     assert_eq!(day.engine.alerts().count(), 1, "one incident, one alert");
+}
+
+#[test]
+fn what_names_an_incident_goes_with_it_where_it_is_merged() {
+    let mut network = policy();
+    let below = |(name, parents): (&str, &[&str])| {
+        let depends_on = parents.iter().map(|&parent| parent.to_owned()).collect();
+        (ServiceName::new(name).unwrap(), ServiceFacts { depends_on, ..ServiceFacts::default() })
+    };
+    let tree: [(&str, &[&str]); 4] = [("ring", &[]), ("a", &["ring"]), ("a/1", &["a"]), ("b", &["ring"])];
+    network.services = tree.map(below).into();
+    let mut day = Day::under(network);
+    let say = |day: &mut Day, service: &str, time: &str, kind: &str, more: &str| {
+        day.hear_of(service, (time, time), kind, more);
+    };
+    say(&mut day, "a", "10:00", "outage.started", "");
+    say(&mut day, "a/1", "10:00:10", "outage.started", "");
+    say(&mut day, "a", "10:00:20", "repair.dispatched", "");
+    say(&mut day, "b", "10:01", "outage.started", "");
+    let [first, second] = [0, 1].map(|place| day.incidents()[place].id);
+    say(&mut day, "a", "10:01:10", "repair.acknowledged", &format!(r#","incident":"{second}","by":"wang""#));
+    let acknowledged = |day: &Day, place: usize| day.incidents()[place].reached(Stage::Acknowledged).is_some();
+    say(&mut day, "a/1", "10:01:20", "repair.dispatched", "");
+    assert_eq!([acknowledged(&day, 0), acknowledged(&day, 1)], [false, true]);
+    say(&mut day, "ring", "10:02", "outage.started", "");
+    assert_eq!(day.incidents()[1].merged_into, Some(first));
+    assert_eq!(day.incidents()[0].reached(Stage::Acknowledged).unwrap().by.as_deref(), Some("wang"));
 }
 
 #[test]

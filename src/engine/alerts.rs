@@ -128,7 +128,7 @@ fn wanted(incident: &Incident, around: &Surroundings) -> Vec<Alert> {
 
 fn facts((incident, around): (&Incident, &Surroundings), because: Because) -> AlertFacts {
     let acknowledged =
-        incident.actions.iter().rfind(|record| record.action == Action::Reached(Stage::Acknowledged));
+        incident.actions.telling().rfind(|record| record.action == Action::Reached(Stage::Acknowledged));
     let runs = |clock: &&Clock| clock.stopped.is_none() && clock.breached.is_none();
     let clocks = incident.clocks.iter().filter(runs);
     AlertFacts {

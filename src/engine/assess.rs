@@ -4,9 +4,10 @@ use super::clocks::Rules;
 use super::clusters::confirmed;
 use super::impact::{Impact, Scene};
 use super::levels;
+use crate::model::actions::Actions;
 use crate::model::effect::Reason;
 use crate::model::event::Cause;
-use crate::model::incident::{ActionRecord, Clock, Incident, LevelChange, Stage, Status};
+use crate::model::incident::{Clock, Incident, LevelChange, Stage, Status};
 use crate::model::level::{Condition, LevelRules};
 use crate::model::procedure::ClockRule;
 use crate::model::service::ServiceName;
@@ -22,12 +23,11 @@ pub(super) struct Context<'a> {
     pub(super) policy_changed: bool,
 }
 
-/// The record as it stands now, and when one of its clocks is to be looked at next. `actions` is what was done about it,
-/// in order of time.
+/// The record as it stands now, and when one of its clocks is to be looked at next. `actions` is what was done about it.
 pub(super) fn assess(
     before: &Incident,
     (scene, impact): (&Scene<'_>, &Impact),
-    actions: Vec<ActionRecord>,
+    actions: Actions,
     cx: &Context<'_>,
 ) -> (Incident, Option<Instant>) {
     let (registry, cluster) = (scene.registry, scene.cluster);
@@ -35,8 +35,7 @@ pub(super) fn assess(
     let touches: levels::Touches<'_> = &|condition| touches(condition, scene, impact);
     let restored = cluster.restored();
     let verdict = levels::judge(cx.levels, segments, touches, cx.now);
-    let peak = segments.iter().filter_map(|segment| segment.users).max();
-    let mut at_peak = segments.iter().filter(|segment| segment.users == peak);
+    let peak = segments.last().and_then(|segment| segment.peak.users);
     let open = segments.last().filter(|segment| segment.end.is_none());
     let detail = |(at, place)| registry.history(place).and_then(|history| history.detail(at));
     let suspected = impact.suspected(scene).map(|place| registry.name(place));
@@ -49,13 +48,13 @@ pub(super) fn assess(
         verified: restored.and_then(|end| verified(end, scene, cx)),
         services: cluster.services.len() as u64,
         suspected_cause: known.or_else(|| suspected.map(ServiceName::known)),
-        users: peak,
-        users_estimated: peak.is_some() && at_peak.all(|segment| segment.is_estimated()),
+        users: peak.map(|(users, _)| users),
+        users_estimated: peak.is_some_and(|(_, estimated)| estimated),
         user_micros: segments.last().map_or(0, |segment| segment.lost()),
         accruing: open.and_then(|segment| segment.users.map(|users| (users, segment.start))),
         next_level: verdict.next.filter(|_| restored.is_none()),
         cause: located(&actions).or_else(|| impact.cause()).unwrap_or_default(),
-        flaps: cluster.flaps(),
+        flaps: impact.flaps(),
         detail: impact.detailed().and_then(detail),
         actions,
         ..before.clone()
@@ -84,7 +83,10 @@ fn touches(condition: &Condition, scene: &Scene<'_>, impact: &Impact) -> Option<
         Condition::RegionsAtLeast(count) => impact.touched_regions(*count),
         Condition::Kind(kind) => impact.first_of(|place| registry.kind(place) == kind),
         Condition::Tier(tier) => impact.first_of(|place| registry.tier(place) == tier),
-        Condition::Tag(group) => impact.first_of(|place| registry.is_in_group(place, group)),
+        Condition::Tag(group) => {
+            let group = registry.find_group(group)?;
+            impact.first_of(|place| registry.is_in(place, group))
+        }
         // Those are about how long it lasts, and for whom.
         _ => None,
     }
@@ -133,17 +135,8 @@ fn set_level(incident: &mut Incident, verdict: &levels::Verdict, cx: &Context<'_
 }
 
 /// What it came from, as those found who located it.
-fn located(actions: &[ActionRecord]) -> Option<Cause> {
-    actions.iter().rev().filter_map(|record| record.cause).find(|&cause| cause != Cause::Unknown)
-}
-
-/// The first of some records that was not among those before; both are in order.
-fn first_new<'a>(before: &[ActionRecord], after: &'a [ActionRecord]) -> Option<&'a ActionRecord> {
-    let mut before = before.iter().peekable();
-    after.iter().find(|record| {
-        while before.next_if(|known| known < record).is_some() {}
-        before.peek() != Some(record)
-    })
+fn located(actions: &Actions) -> Option<Cause> {
+    actions.telling().rev().filter_map(|record| record.cause).find(|&cause| cause != Cause::Unknown)
 }
 
 /// Why the record changed, the weightiest reason first.
@@ -167,35 +160,11 @@ pub(super) fn reason(before: &Incident, after: &Incident, cx: &Context<'_>) -> R
         Reason::Verified
     } else if before.restored.is_none() && after.restored.is_some() {
         Reason::Restored
-    } else if let Some(record) = first_new(&before.actions, &after.actions) {
+    } else if let Some(record) = after.actions.first_new(&before.actions) {
         Reason::Acted(record.action)
     } else if let Some(clock) = after.clocks.iter().find(warned) {
         Reason::Warned(clock.name.clone())
     } else {
         Reason::Corrected
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::incident::{Action, Particulars};
-
-    #[test]
-    fn the_first_new_record_is_found_whatever_went() {
-        let record = |n: i64| ActionRecord {
-            at: Instant::from_micros(n),
-            action: Action::Reached(Stage::Acknowledged),
-            by: None,
-            detail: None,
-            cause: None,
-            particulars: Particulars::None,
-        };
-        let records = |set: u32| (0..6).filter(|n| set >> n & 1 == 1).map(record).collect::<Vec<_>>();
-        for (before, after) in (0..64).flat_map(|before| (0..64).map(move |after| (before, after))) {
-            let (before, after) = (records(before), records(after));
-            let plainly = after.iter().find(|record| !before.contains(record));
-            assert_eq!(first_new(&before, &after), plainly, "{before:?} {after:?}");
-        }
     }
 }

@@ -82,11 +82,6 @@ impl Cluster {
         self.open.is_empty().then_some(self.end)
     }
 
-    /// How many episodes it has more than services.
-    pub(super) fn flaps(&self) -> u64 {
-        self.services.values().map(|&count| u64::from(count) - 1).sum()
-    }
-
     /// Ends one of its episodes that was open. Returns whether that leaves its other episodes as they are: none of
     /// them needed this one to be a part of it.
     pub(super) fn close(&mut self, place: u32, start: Instant, end: Instant) -> bool {

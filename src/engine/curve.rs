@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use super::levels::Segment;
+use super::levels::{Peak, Segment, greater};
 use crate::model::time::{Instant, Span};
 
 /// How much is down from when on.
@@ -14,6 +14,8 @@ pub(super) struct Curve {
     steps: BTreeMap<(Instant, u32), Step>,
     /// How many of the services are of each kind.
     kinds: BTreeMap<u32, u32>,
+    /// How many users of each kind are still without service after all steps.
+    users: BTreeMap<u32, i128>,
     /// How it stood from when on.
     pub(super) segments: Vec<Segment>,
 }
@@ -56,6 +58,7 @@ impl Curve {
             if *known == Step::default() {
                 self.steps.remove(&(at, kind));
             }
+            *self.users.entry(kind).or_default() += step.from.users * i128::from(sign);
         }
         tally(&mut self.kinds, kind, sign);
     }
@@ -78,8 +81,10 @@ impl Curve {
         if let Some(last) = self.segments.last().filter(|last| last.end.is_none()) {
             running = last.amount();
             if several {
-                for (&(_, kind), step) in self.steps.range(..(from, 0)) {
-                    *by_kind.entry(kind).or_default() += step.from.users;
+                // Mostly there is less after it than before it.
+                by_kind.clone_from(&self.users);
+                for (&(_, kind), step) in self.steps.range((from, 0)..) {
+                    *by_kind.entry(kind).or_default() -= step.from.users;
                 }
             }
         }
@@ -88,12 +93,7 @@ impl Curve {
             if !several {
                 return (positive(amount.users), users_of(only));
             }
-            let shares = by_kind.iter().map(|(&kind, &users)| (positive(users), users_of(kind)));
-            // The greatest: a / b > c / d when a * d > c * b.
-            shares.filter(|&(_, of)| of > 0).fold((0, 0), |most, one| {
-                let more = u128::from(one.0) * u128::from(most.1.max(1)) > u128::from(most.0) * u128::from(one.1);
-                if more || most.1 == 0 { one } else { most }
-            })
+            by_kind.iter().map(|(&kind, &users)| (positive(users), users_of(kind))).fold((0, 0), greater)
         };
         let mut steps = self.steps.range((from, 0)..).peekable();
         while let Some(&(&(at, _), _)) = steps.peek() {
@@ -132,16 +132,19 @@ fn extend(segments: &mut Vec<Segment>, at: Instant, amount: Amount, share: (u64,
     if amount.down == 0 {
         return;
     }
-    let (down_before, lost_before) =
-        segments.last().map_or((Span::ZERO, 0), |last| (last.down_before.plus(last.length()), last.lost()));
+    let (down_before, lost_before, peak) = segments.last().map_or((Span::ZERO, 0, Peak::default()), |last| {
+        (last.down_before.plus(last.length()), last.lost(), last.peak)
+    });
+    let users = (amount.known > 0).then(|| positive(amount.users));
     segments.push(Segment {
         start: at,
         end: None,
-        users: (amount.known > 0).then(|| positive(amount.users)),
+        users,
         share,
         counts: [amount.down, amount.known, amount.guessed],
         down_before,
         lost_before,
+        peak: peak.and((users, amount.guessed > 0), share),
     });
 }
 
@@ -151,18 +154,14 @@ impl Segment {
         Amount { users: i128::from(self.users.unwrap_or(0)), down, known, guessed }
     }
 
-    fn length(&self) -> Span {
+    /// How long it was, once it is over.
+    pub(super) fn length(&self) -> Span {
         self.end.map_or(Span::ZERO, |end| end.since(self.start))
     }
 
     /// User-microseconds lost by its end, or before it while it is going on.
     pub(super) fn lost(&self) -> i128 {
         self.lost_before + i128::from(self.users.unwrap_or(0)) * i128::from(self.length().as_micros())
-    }
-
-    /// Whether some of the users are the catalogue's.
-    pub(super) fn is_estimated(&self) -> bool {
-        self.counts[2] > 0
     }
 }
 

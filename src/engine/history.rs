@@ -323,6 +323,11 @@ impl History {
         !self.actions.is_empty()
     }
 
+    /// Whether any report names an incident.
+    pub(super) const fn names_any(&self) -> bool {
+        self.named > 0
+    }
+
     /// What was reported from `from` on, in order of time. What names an incident may have been said before it began.
     pub(super) fn actions(&self, from: Instant) -> impl Iterator<Item = &ActionMark> {
         let first = self.actions.partition_point(|mark| mark.record.at < from);

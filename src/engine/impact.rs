@@ -16,6 +16,7 @@ use super::levels::Segment;
 use super::marks::{Outage, Part};
 use super::policies::Terms;
 use super::registry::{Class, Registry};
+use super::reports::Reports;
 use super::topology::DEPTH_MAX;
 use crate::model::event::{Cause, Severity};
 use crate::model::time::{Instant, Span};
@@ -39,6 +40,10 @@ pub(super) struct Impact {
     tops: BTreeMap<u32, u32>,
     /// How many suspects it had when those were found.
     suspects: usize,
+    /// How often its services came back before it was confirmed to be over.
+    flaps: u64,
+    /// What was reported about it.
+    pub(super) reports: Reports,
 }
 
 /// What one service adds.
@@ -46,6 +51,7 @@ pub(super) struct Impact {
 struct Share {
     class: Class,
     first: Instant,
+    flaps: i64,
     edges: Vec<(Instant, Step)>,
     cause: Option<(Instant, Cause)>,
     detail: Option<Instant>,
@@ -177,6 +183,7 @@ impl Impact {
 
     fn count(&mut self, place: u32, share: &Share, sign: i64) {
         self.curve.count(share.class.kind, &share.edges, sign);
+        self.flaps = self.flaps.saturating_add_signed(sign * share.flaps);
         share.terms.0.into_iter().for_each(|limit| tally(&mut self.response, limit, sign));
         share.terms.1.into_iter().for_each(|limit| tally(&mut self.repair, limit, sign));
         let class = self.classes.entry(share.class).or_default();
@@ -199,6 +206,11 @@ impl Impact {
     /// How it stood from when on.
     pub(super) fn segments(&self) -> &[Segment] {
         &self.curve.segments
+    }
+
+    /// How many episodes of downtime it has more than services.
+    pub(super) const fn flaps(&self) -> u64 {
+        self.flaps
     }
 
     /// What it came from, as the first outage that knows says.
@@ -316,6 +328,7 @@ impl Share {
         Some(Self {
             class: scene.registry.class(place),
             first,
+            flaps: episodes.len() as i64 - 1,
             edges: edges.into_iter().filter(|(_, step)| *step != Step::default()).collect(),
             cause: cause.map(|(outage, _)| (outage.start, outage.cause)),
             detail: outages.iter().find(|(outage, _)| outage.detail.is_some()).map(|(outage, _)| outage.start),

@@ -26,7 +26,7 @@ use super::timers::{Owner, Timer};
 use crate::model::alert::Alert;
 use crate::model::effect::{Effect, EffectKind, Reason};
 use crate::model::event::About;
-use crate::model::incident::{ActionRecord, Clock, Incident, IncidentId, Stage, Status};
+use crate::model::incident::{Clock, Incident, IncidentId, Stage, Status};
 use crate::model::procedure::ClockName;
 use crate::model::time::{Instant, Span};
 
@@ -96,8 +96,9 @@ impl Tracked {
         if matches!(incident.status, Status::Merged | Status::Withdrawn) {
             return (incident.started, Some(incident.started));
         }
-        let acted = incident.actions.iter().map(|record| record.at);
-        let (first, last) = (acted.clone().min(), acted.max());
+        let mut acted = incident.actions.iter().map(|record| record.at);
+        let first = acted.next();
+        let last = acted.next_back().or(first);
         // What is still owed, such as the permanent fix, keeps it.
         let over = incident
             .restored
@@ -195,7 +196,7 @@ impl Incidents {
     }
 
     /// The record that an id stands for now: what it names may have been merged.
-    fn resolve(&self, id: IncidentId) -> Option<IncidentId> {
+    pub(super) fn resolve(&self, id: IncidentId) -> Option<IncidentId> {
         let mut id = id;
         // Each step leads to an older one.
         for _ in 0..self.records.len() {
@@ -299,6 +300,9 @@ impl Engine {
                 touched.entry(number).or_default();
             }
         }
+        for &place in pending.changed.keys().chain(pending.reported.iter().map(|(place, ..)| place)) {
+            self.stir(place);
+        }
         for number in self.state.incidents.clusters.in_order(&touched) {
             let places = touched.remove(&number).unwrap_or_default();
             self.judge(number, &places, pending.policy, effects);
@@ -377,7 +381,7 @@ impl Engine {
         let terms = |place| self.terms(place, now);
         let scene = Scene { registry: &self.registry, number, cluster, terms: &terms, now };
         impact.refresh(&scene, places);
-        let actions = self.actions(number, id);
+        let actions = self.actions((number, id), places, &mut impact.reports);
         let (after, clock_due) = assess::assess(before, (&scene, &impact), actions, &cx);
         let reason = assess::reason(before, &after, &cx);
         // A limit that was seen to pass counts at once. One that had passed before the outage was reported counts when
@@ -418,31 +422,6 @@ impl Engine {
             }
         }
         self.account(id);
-    }
-
-    /// What was done about an incident, in order of time.
-    fn actions(&self, number: u32, id: IncidentId) -> Vec<ActionRecord> {
-        let now = self.state.now;
-        let incidents = &self.state.incidents;
-        let Some(cluster) = incidents.clusters.all.get(&number) else { return Vec::new() };
-        let mut found: Vec<ActionRecord> = Vec::new();
-        for &place in &cluster.acting {
-            let Some(history) = self.registry.history(place) else { continue };
-            for mark in history.actions(cluster.start).filter(|mark| mark.record.at <= now) {
-                let concerned = match &mark.about {
-                    About::Incident(named) => {
-                        named.parse().ok().and_then(|named| incidents.resolve(named)) == Some(id)
-                    }
-                    about => history.cluster_of(about, mark.record.at) == Some(number),
-                };
-                if concerned {
-                    found.push(mark.record.clone());
-                }
-            }
-        }
-        found.sort();
-        found.shrink_to_fit();
-        found
     }
 
     /// Brings the figures' acknowledgement of an incident up to date.

@@ -21,6 +21,36 @@ pub(super) struct Segment {
     pub(super) down_before: Span,
     /// User-microseconds lost before.
     pub(super) lost_before: i128,
+    /// The most by then.
+    pub(super) peak: Peak,
+}
+
+/// The most that an incident came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Peak {
+    /// Users, where they are known, and whether some of them are the catalogue's whenever they were so many.
+    pub(super) users: Option<(u64, bool)>,
+    /// The greatest share of the users of a kind, as both of them.
+    pub(super) share: (u64, u64),
+}
+
+impl Peak {
+    /// Goes on with what there is from then on.
+    pub(super) fn and(self, (users, is_estimated): (Option<u64>, bool), share: (u64, u64)) -> Self {
+        let users = match (self.users, users) {
+            (Some((most, estimated)), Some(users)) if users == most => Some((most, estimated && is_estimated)),
+            (Some((most, estimated)), users) if users.is_none_or(|users| users < most) => Some((most, estimated)),
+            (_, users) => users.map(|users| (users, is_estimated)),
+        };
+        Self { users, share: greater(self.share, share) }
+    }
+}
+
+/// The greater one of two shares, each a part and its whole; where there is nothing, none of nothing.
+pub(super) fn greater(one: (u64, u64), other: (u64, u64)) -> (u64, u64) {
+    // a / b > c / d when a * d > c * b.
+    let is_more = u128::from(other.0) * u128::from(one.1.max(1)) > u128::from(one.0) * u128::from(other.1);
+    if other.1 > 0 && is_more { other } else { one }
 }
 
 /// Since when an incident touches what a condition about its services asks for, if it does.
@@ -70,15 +100,47 @@ pub(super) fn reached(conditions: &[Condition], segments: &[Segment], touches: T
     // What is asked of its services is the same for all segments.
     let of_services = conditions.iter().filter(|condition| is_about_services(condition));
     let since = of_services.map(touches).try_fold(Instant::MIN, |since, touched| Some(since.max(touched?)))?;
-    segments.iter().find_map(|segment| {
-        let mut wait = if since > segment.start { since.since(segment.start) } else { Span::ZERO };
-        for condition in conditions.iter().filter(|condition| !is_about_services(condition)) {
-            wait = wait.max(wait_for(condition, segment)?);
-        }
-        let at = segment.start.plus(wait);
-        // The end counts in: what lasted exactly an hour lasted at least an hour.
-        segment.end.is_none_or(|end| at <= end).then_some(at)
-    })
+    // An incident may have thousands of segments, and most conditions have not held by most of them.
+    let too_early = |segment: &Segment| {
+        segment.end.is_some_and(|end| end < since)
+            || !conditions.iter().all(|condition| may_hold_by(condition, segment))
+    };
+    let first = segments.partition_point(too_early);
+    segments[first..].iter().find_map(|segment| holds_in(segment, conditions, since))
+}
+
+/// The first instant of a segment from `since` on at which all of some conditions hold.
+fn holds_in(segment: &Segment, conditions: &[Condition], since: Instant) -> Option<Instant> {
+    let mut wait = if since > segment.start { since.since(segment.start) } else { Span::ZERO };
+    for condition in conditions.iter().filter(|condition| !is_about_services(condition)) {
+        wait = wait.max(wait_for(condition, segment)?);
+    }
+    let at = segment.start.plus(wait);
+    // The end counts in: what lasted exactly an hour lasted at least an hour.
+    segment.end.is_none_or(|end| at <= end).then_some(at)
+}
+
+/// Whether a condition may hold in a segment, or in one before it: once it may, it may in all that follow.
+fn may_hold_by(condition: &Condition, segment: &Segment) -> bool {
+    let most = segment.peak.users.map(|(users, _)| users);
+    let lost_over = |least: i128| segment.end.is_none() || segment.lost() > least;
+    let down_over = |least: Span| segment.end.is_none() || segment.down_before.plus(segment.length()) > least;
+    match condition {
+        Condition::UsersOver(limit) => most.is_some_and(|users| users > *limit),
+        Condition::UsersAtLeast(limit) => most.is_some_and(|users| users >= *limit),
+        Condition::ShareOver(share) => is_over(segment.peak.share, *share),
+        Condition::UserMinutesOver(limit) => lost_over(user_micros(*limit)),
+        Condition::UserMinutesAtLeast(limit) => lost_over(user_micros(*limit) - 1),
+        Condition::LongerThan(limit) => down_over(*limit),
+        Condition::LastingAtLeast(limit) => down_over(limit.minus(Span::TICK)),
+        Condition::RegionsAtLeast(_) | Condition::Kind(_) | Condition::Tier(_) | Condition::Tag(_) => true,
+    }
+}
+
+/// Whether a part of a whole is more than a share.
+fn is_over((part, whole): (u64, u64), share: Ratio) -> bool {
+    let part = u128::from(part) * u128::from(Ratio::WHOLE);
+    whole > 0 && part > u128::from(whole) * u128::from(share.parts())
 }
 
 const fn is_about_services(condition: &Condition) -> bool {
@@ -91,11 +153,7 @@ fn wait_for(condition: &Condition, segment: &Segment) -> Option<Span> {
     match condition {
         Condition::UsersOver(limit) => when(segment.users? > *limit),
         Condition::UsersAtLeast(limit) => when(segment.users? >= *limit),
-        Condition::ShareOver(share) => {
-            let (users, all) = segment.share;
-            let part = u128::from(users) * u128::from(Ratio::WHOLE);
-            when(segment.users.is_some() && all > 0 && part > u128::from(all) * u128::from(share.parts()))
-        }
+        Condition::ShareOver(share) => when(segment.users.is_some() && is_over(segment.share, *share)),
         Condition::UserMinutesOver(limit) => until_lost(segment, user_micros(*limit) + 1),
         Condition::UserMinutesAtLeast(limit) => until_lost(segment, user_micros(*limit)),
         Condition::LongerThan(limit) => Some(until_down(segment, limit.plus(Span::TICK))),
@@ -130,6 +188,8 @@ fn user_micros(user_minutes: u64) -> i128 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn at(micros: i64) -> Instant {
@@ -149,6 +209,7 @@ mod tests {
             counts: [1, 1, 0],
             down_before: Span::ZERO,
             lost_before: 0,
+            peak: Peak::default().and((Some(users), true), (users, 1000)),
         }
     }
 
@@ -191,9 +252,67 @@ mod tests {
 
     #[test]
     fn unknown_users_match_no_rule_about_users() {
-        let unknown = [Segment { users: None, ..segment(0, None, 0) }];
+        let unknown = [Segment { users: None, peak: Peak::default(), ..segment(0, None, 0) }];
         assert_eq!(reach(&[Condition::UsersAtLeast(0)], &unknown), None);
         assert_eq!(reach(&[Condition::UserMinutesAtLeast(1)], &unknown), None);
         assert_eq!(reach(&[], &unknown), Some(0));
+    }
+
+    fn condition() -> impl Strategy<Value = Condition> {
+        let users = 0..40_u64;
+        let span = (0..40_i64).prop_map(Span::from_micros);
+        prop_oneof![
+            users.clone().prop_map(Condition::UsersOver),
+            users.prop_map(Condition::UsersAtLeast),
+            (0.0..0.05).prop_map(|share| Condition::ShareOver(Ratio::new(share).unwrap())),
+            (0..2_u64).prop_map(Condition::UserMinutesOver),
+            (0..2_u64).prop_map(Condition::UserMinutesAtLeast),
+            span.clone().prop_map(Condition::LongerThan),
+            span.prop_map(Condition::LastingAtLeast),
+            Just(Condition::RegionsAtLeast(2)),
+        ]
+    }
+
+    proptest! {
+        /// What is left out because it is too early would not have held.
+        #[test]
+        fn nothing_is_left_out(
+            parts in prop::collection::vec((0..9_i64, 0..9_i64, prop::option::of(0..40_u64), any::<bool>()), 0..9),
+            goes_on in any::<bool>(),
+            conditions in prop::collection::vec(condition(), 0..4),
+            since in 0..80_i64,
+        ) {
+            let mut segments: Vec<Segment> = Vec::new();
+            let last = parts.len().saturating_sub(1);
+            let mut start = 0;
+            for (place, (gap, length, users, estimated)) in parts.into_iter().enumerate() {
+                start += gap;
+                let end = (place < last || !goes_on).then_some(start + length);
+                let before = segments.last();
+                let share = (users.unwrap_or(0), 1000);
+                // So that minutes are lost within microseconds.
+                let users = users.map(|users| users * 1_000_000);
+                segments.push(Segment {
+                    users,
+                    share,
+                    down_before: before.map_or(Span::ZERO, |before| before.down_before.plus(before.length())),
+                    lost_before: before.map_or(0, Segment::lost),
+                    peak: before.map_or(Peak::default(), |before| before.peak).and((users, estimated), share),
+                    ..segment(start, end, 0)
+                });
+                start += length;
+            }
+            let conditions: Vec<Condition> = conditions.into_iter().map(|condition| match condition {
+                Condition::UsersOver(users) => Condition::UsersOver(users * 1_000_000),
+                Condition::UsersAtLeast(users) => Condition::UsersAtLeast(users * 1_000_000),
+                other => other,
+            }).collect();
+            let of_services = conditions.iter().any(is_about_services);
+            let from = if of_services { at(since) } else { Instant::MIN };
+            let all = segments.iter().find_map(|segment| holds_in(segment, &conditions, from));
+            prop_assert_eq!(reached(&conditions, &segments, &|_| Some(at(since))), all);
+            let most = segments.iter().filter_map(|segment| segment.users).max();
+            prop_assert_eq!(segments.last().and_then(|last| last.peak.users).map(|(users, _)| users), most);
+        }
     }
 }

@@ -53,6 +53,7 @@ mod recovery;
 mod registry;
 mod regroup;
 mod repairs;
+mod reports;
 mod settling;
 mod sharing;
 mod snapshot;

@@ -9,6 +9,7 @@ use super::Engine;
 use super::incidents::{Touched, Tracked};
 use super::regroup::Regrouping;
 use super::sharing::Shared;
+use crate::model::actions::Actions;
 use crate::model::effect::Effect;
 use crate::model::event::Cause;
 use crate::model::incident::{Incident, IncidentId, Status};
@@ -131,7 +132,7 @@ impl Engine {
             detected: self.state.now,
             restored: None,
             verified: None,
-            actions: Vec::new(),
+            actions: Actions::default(),
             users: None,
             users_estimated: false,
             user_micros: 0,

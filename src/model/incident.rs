@@ -6,6 +6,7 @@ use std::str::FromStr;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 pub use super::action::{Action, ActionRecord, Improvement, Particulars, Review, Stage};
+use super::actions::Actions;
 use super::event::Cause;
 use super::level::Level;
 use super::procedure::{ClockName, Until};
@@ -217,7 +218,7 @@ pub struct Incident {
     /// When the restoration was confirmed, by quiet or by an operator.
     pub verified: Option<Instant>,
     /// What was done about it, in order of time.
-    pub actions: Vec<ActionRecord>,
+    pub actions: Actions,
     /// The most users affected at any one instant, where that is known.
     pub users: Option<u64>,
     /// Whether the users come from the catalogue rather than from events.
@@ -285,7 +286,7 @@ impl Incident {
     /// The last review, whether it is complete or not.
     #[must_use]
     pub fn review(&self) -> Option<(&ActionRecord, &Review)> {
-        self.actions.iter().rev().find_map(|record| match &record.particulars {
+        self.actions.telling().rev().find_map(|record| match &record.particulars {
             Particulars::Review(review) => Some((record, &**review)),
             _ => None,
         })
@@ -293,7 +294,7 @@ impl Incident {
 
     /// The notices that were sent, in order of time: when, and of which name.
     pub fn notices(&self) -> impl Iterator<Item = (&ActionRecord, &str)> {
-        self.actions.iter().filter_map(|record| match &record.particulars {
+        self.actions.telling().filter_map(|record| match &record.particulars {
             Particulars::Notice(name) => Some((record, &**name)),
             _ => None,
         })
@@ -302,7 +303,7 @@ impl Incident {
     /// The mean score of those who were asked, from 0 to 100, if any were.
     #[must_use]
     pub fn satisfaction(&self) -> Option<f64> {
-        let scores = self.actions.iter().filter_map(|record| match record.particulars {
+        let scores = self.actions.telling().filter_map(|record| match record.particulars {
             Particulars::Score(score) => Some(score),
             _ => None,
         });
@@ -313,13 +314,13 @@ impl Incident {
     /// The first report of a stage.
     #[must_use]
     pub fn reached(&self, stage: Stage) -> Option<&ActionRecord> {
-        self.actions.iter().find(|record| record.action == Action::Reached(stage))
+        self.actions.telling().find(|record| record.action == Action::Reached(stage))
     }
 
     /// The level that somebody gave it last, if anybody did.
     #[must_use]
     pub fn reclassified(&self) -> Option<(Level, &ActionRecord)> {
-        self.actions.iter().rev().find_map(|record| match record.action {
+        self.actions.telling().rev().find_map(|record| match record.action {
             Action::Reclassified(level) => Some((level, record)),
             _ => None,
         })
@@ -371,7 +372,7 @@ impl Incident {
     #[must_use]
     pub fn holds(&self) -> Vec<Hold> {
         let mut holds: Vec<Hold> = Vec::new();
-        for record in &self.actions {
+        for record in self.actions.telling() {
             let open = holds.last_mut().filter(|hold| hold.until.is_none());
             match (record.action, open) {
                 (Action::Held, None) => {

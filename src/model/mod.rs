@@ -3,6 +3,7 @@
 //! Must not enter: a serialisation format, a clock, I/O, a runtime, randomness, or any other room of the house.
 
 pub mod action;
+pub mod actions;
 pub mod alert;
 pub mod because;
 pub mod calendar;
