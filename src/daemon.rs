@@ -262,7 +262,18 @@ fn recover(
     let checkpoints = Checkpoints::open(&settings.storage.path)?;
     let file = checkpoints.file().display().to_string();
     let tables = |error| DaemonError::Tables { file: file.clone(), error };
-    let begun = pipeline::begin(&journal, &checkpoints)?;
+    let known = journal.last_policy()?;
+    // Of a million services the record takes seconds, as the checkpoint does.
+    let (begun, new_record) = std::thread::scope(|scope| {
+        let new_record = scope.spawn(|| {
+            let record = to_record(&settings.policy);
+            let known = known.and_then(|known| known.unpack());
+            (known.as_deref() != Some(record.as_bytes())).then_some(record)
+        });
+        (pipeline::begin(&journal, &checkpoints), new_record.join())
+    });
+    let begun = begun?;
+    let new_record = new_record.map_err(|_| DaemonError::Build("the policy has no record".to_owned()))?;
     let connection = checkpoints.second_connection()?;
     store::prepare(&connection)
         .and_then(|()| notify::prepare(&connection))
@@ -299,7 +310,6 @@ fn recover(
         events: settings.storage.checkpoint_events,
         interval: settings.storage.checkpoint_interval,
     };
-    let known = journal.last_policy()?;
     let mut pipeline = Pipeline {
         journal,
         checkpointer: Checkpointer::new(checkpoints),
@@ -311,8 +321,7 @@ fn recover(
         fold_after: settings.storage.fold_after,
         keep: Keep { span: settings.storage.keep_for, bytes: settings.storage.keep_bytes },
     };
-    let record = to_record(&settings.policy);
-    if known.as_deref() != Some(record.as_bytes()) {
+    if let Some(record) = new_record {
         pipeline.adopt(settings.policy.clone(), &record)?;
     }
     let lapse = Alertmanager::lease(settings.alerting.resend_interval);

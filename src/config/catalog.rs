@@ -42,9 +42,12 @@ pub fn read_catalog(file: &str, text: &str) -> Result<Vec<(ServiceName, ServiceF
         wrong(Some(1), "id", "the column is missing; the first line names the columns".to_owned());
         return Err(Mistakes(mistakes));
     }
-    let mut services: Vec<(ServiceName, ServiceFacts)> = Vec::new();
-    let mut parents: Vec<(u64, String)> = Vec::new();
-    let mut lines: HashMap<ServiceName, u64> = HashMap::new();
+    // A catalogue may have a million rows: what can be known beforehand is.
+    let [id, title, kind, region, tier, users, groups, depends_on, since, owner] =
+        COLUMNS.map(|name| columns.get(name).copied());
+    let rows_max = memchr::memchr_iter(b'\n', text.as_bytes()).count();
+    let mut services: Vec<(ServiceName, ServiceFacts)> = Vec::with_capacity(rows_max);
+    let mut lines: HashMap<ServiceName, u64> = HashMap::with_capacity(rows_max);
     for row in rows.records() {
         let row = match row {
             Ok(row) => row,
@@ -58,18 +61,18 @@ pub fn read_catalog(file: &str, text: &str) -> Result<Vec<(ServiceName, ServiceF
             wrong(Some(line), "", format!("has {} fields, the first line has {}", row.len(), header.len()));
             continue;
         }
-        let field = |name: &str| columns.get(name).and_then(|&place| row.get(place)).unwrap_or("");
-        let list = |name: &str| -> Vec<String> {
-            field(name).split(';').map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned).collect()
+        let field = |column: Option<usize>| column.and_then(|place| row.get(place)).unwrap_or("");
+        let list = |column: Option<usize>| -> Vec<String> {
+            field(column).split(';').map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned).collect()
         };
-        let name = match ServiceName::new(field("id")) {
+        let name = match ServiceName::new(field(id)) {
             Ok(name) => name,
             Err(error) => {
                 wrong(Some(line), "id", error.to_string());
                 continue;
             }
         };
-        let users = match field("users") {
+        let users = match field(users) {
             "" => None,
             text => match text.parse() {
                 Ok(users) => Some(users),
@@ -79,7 +82,7 @@ pub fn read_catalog(file: &str, text: &str) -> Result<Vec<(ServiceName, ServiceF
                 }
             },
         };
-        let since = match field("since") {
+        let since = match field(since) {
             "" => None,
             text => match text.parse() {
                 Ok(since) => Some(since),
@@ -93,25 +96,25 @@ pub fn read_catalog(file: &str, text: &str) -> Result<Vec<(ServiceName, ServiceF
             wrong(Some(line), "id", format!("`{name}` stands on line {first} already"));
             continue;
         }
-        let depends_on = list("depends_on");
-        parents.extend(depends_on.iter().map(|parent| (line, parent.clone())));
         let facts = ServiceFacts {
-            title: field("name").to_owned(),
-            kind: field("kind").to_owned(),
-            region: field("region").to_owned(),
-            tier: field("tier").to_owned(),
+            title: field(title).to_owned(),
+            kind: field(kind).to_owned(),
+            region: field(region).to_owned(),
+            tier: field(tier).to_owned(),
             users,
-            groups: list("groups"),
-            depends_on,
+            groups: list(groups),
+            depends_on: list(depends_on),
             since,
-            owner: field("owner").to_owned(),
+            owner: field(owner).to_owned(),
         };
         services.push((name, facts));
     }
-    for (line, parent) in parents {
+    for (service, facts) in &services {
         // `a|b` names alternatives of which one is enough.
-        for name in parent.split('|').filter(|name| !lines.contains_key(*name)) {
-            wrong(Some(line), "depends_on", format!("there is no service `{name}` in the catalogue"));
+        let parents = facts.depends_on.iter().flat_map(|parent| parent.split('|'));
+        for name in parents.filter(|name| !lines.contains_key(*name)) {
+            let line = lines.get(service).copied();
+            wrong(line, "depends_on", format!("there is no service `{name}` in the catalogue"));
         }
     }
     if mistakes.is_empty() {

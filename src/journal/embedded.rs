@@ -76,6 +76,18 @@ impl std::fmt::Debug for Journal {
     }
 }
 
+/// The text of a policy as it stands in the log.
+#[derive(Debug)]
+pub struct PackedPolicy(Vec<u8>);
+
+impl PackedPolicy {
+    /// The text itself, if it can be read.
+    #[must_use]
+    pub fn unpack(&self) -> Option<Vec<u8>> {
+        zstd::decode_all(&*self.0).ok()
+    }
+}
+
 impl Journal {
     /// Opens the log in `folder`, which is made if it is not there, for this process alone.
     ///
@@ -260,19 +272,14 @@ impl Journal {
         link.map_err(|error| self.failed(error))
     }
 
-    /// The text of the last policy in the log.
+    /// The last policy in the log.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn last_policy(&self) -> Result<Option<Vec<u8>>, JournalError> {
-        let packed: Option<Vec<u8>> = self
-            .connection
-            .query_row("SELECT payload FROM batches WHERE kind = 1 ORDER BY sequence DESC LIMIT 1", [], |row| {
-                row.get(0)
-            })
-            .optional()
-            .map_err(|error| self.failed(error))?;
-        Ok(packed.and_then(|packed| zstd::decode_all(&*packed).ok()))
+    pub fn last_policy(&self) -> Result<Option<PackedPolicy>, JournalError> {
+        let select = "SELECT payload FROM batches WHERE kind = 1 ORDER BY sequence DESC LIMIT 1";
+        let packed = self.connection.query_row(select, [], |row| row.get(0).map(PackedPolicy)).optional();
+        packed.map_err(|error| self.failed(error))
     }
 
     fn refuse_if_poisoned(&self) -> Result<(), JournalError> {

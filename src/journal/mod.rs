@@ -19,7 +19,7 @@ use rusqlite::Transaction;
 use zstd::bulk::Compressor;
 
 pub use checkpoints::{Checkpoint, Checkpoints, file_in};
-pub use embedded::{Dropped, Journal, Keep, open_reader};
+pub use embedded::{Dropped, Journal, Keep, PackedPolicy, open_reader};
 pub use structure::integrity;
 
 use crate::model::effect::Effect;

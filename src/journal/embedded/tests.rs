@@ -243,7 +243,7 @@ fn what_is_old_enough_is_dropped_and_the_rest_is_chained_to_it() {
     // A day's is one row.
     let rows: i64 = journal.connection.query_row("SELECT count(*) FROM dropped", [], |row| row.get(0)).unwrap();
     assert_eq!(rows, 1);
-    assert_eq!(journal.last_policy().unwrap().unwrap(), b"policy");
+    assert_eq!(journal.last_policy().unwrap().unwrap().unpack().unwrap(), b"policy");
     assert_eq!(journal.policy_before().unwrap().unwrap().text, b"policy");
     let file = journal.file().to_owned();
     drop(journal);
@@ -278,7 +278,7 @@ fn what_is_old_enough_is_dropped_and_the_rest_is_chained_to_it() {
     assert_eq!((journal.first(), journal.sequence()), (700, 700));
     journal.append(hours(9000), [&batch("on")]).unwrap();
     journal.examine(|sequence, stored| assert!(stored.is_ok(), "{sequence}: {stored:?}")).unwrap();
-    assert_eq!(reopen(&file).last_policy().unwrap().unwrap(), b"policy");
+    assert_eq!(reopen(&file).last_policy().unwrap().unwrap().unpack().unwrap(), b"policy");
 }
 
 #[test]
