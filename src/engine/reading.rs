@@ -15,7 +15,7 @@ use super::timeline::{Stand, Timeline};
 use super::topology::DEPTH_MAX;
 use crate::model::alert::Alert;
 use crate::model::calendar::{Calendar, Range};
-use crate::model::figures::{Figures, LatencyFigures, State, Tallies};
+use crate::model::figures::{Figures, LatencyFigures, Lengths, State, Tallies};
 use crate::model::incident::{Incident, IncidentId, Interruption};
 use crate::model::level::Ratio;
 use crate::model::procedure::Procedure;
@@ -270,7 +270,10 @@ impl<'a> ServiceView<'a> {
     /// that never was out.
     #[must_use]
     pub fn downtime(&self, window: Window, at: Instant) -> i128 {
-        if self.service.history.is_some() { self.figures(window, at).lengths.down } else { 0 }
+        if self.service.history.is_none() {
+            return 0;
+        }
+        self.lengths_within(Range { from: at.minus(window.length()), until: at }).0.down
     }
 
     /// Its figures over the period, as it stands at `at`, under the targets promised at `under`.
@@ -288,16 +291,11 @@ impl<'a> ServiceView<'a> {
             return Figures::default();
         }
         let terms = self.terms(under);
-        let (mut lengths, user_micros) = self.with_timeline(|timeline| match timeline {
-            Some(timeline) => timeline.lengths(from, until),
-            None => Timeline::default().lengths(from, until),
-        });
+        let (lengths, user_micros) = self.lengths_within(range);
         let mut tallies = Tallies { user_micros, ..Tallies::default() };
         if let Some(history) = self.service.history.as_deref() {
             (tallies.outages, tallies.planned_outages) = history.outages_begun(from, until);
-            for (_, day) in history.days(range.from.max(self.engine.day_of(self.service.since)), until) {
-                lengths = lengths.plus(day.totals.lengths(0));
-                tallies.user_micros += day.totals.lost;
+            for (_, day) in history.days(self.first_day(range), until) {
                 tallies.outages += u64::from(day.outages);
                 tallies.planned_outages += u64::from(day.planned);
                 tallies.acknowledged += u64::from(day.acknowledged);
@@ -319,6 +317,29 @@ impl<'a> ServiceView<'a> {
         }
         let working = lengths.observed - lengths.blind - lengths.down;
         Figures { lengths, tallies, weight: 1, working, mode: terms.maintenance }
+    }
+
+    /// The lengths over a range, and the user-microseconds lost.
+    fn lengths_within(&self, range: Range) -> (Lengths, i128) {
+        let (from, until) = (range.from.max(self.service.since), range.until);
+        if from >= until {
+            return <(Lengths, i128)>::default();
+        }
+        let (mut lengths, mut lost) = self.with_timeline(|timeline| match timeline {
+            Some(timeline) => timeline.lengths(from, until),
+            None => Timeline::default().lengths(from, until),
+        });
+        let folded = self.service.history.as_deref().map(|history| history.days(self.first_day(range), until));
+        for (_, day) in folded.into_iter().flatten() {
+            lengths = lengths.plus(day.totals.lengths(0));
+            lost += day.totals.lost;
+        }
+        (lengths, lost)
+    }
+
+    /// The first day of a range of which something may be folded.
+    fn first_day(&self, range: Range) -> Instant {
+        range.from.max(self.engine.day_of(self.service.since))
     }
 
     /// Reads its timeline; a service without a history has one only when something lies around it.
