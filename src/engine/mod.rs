@@ -241,6 +241,14 @@ impl Engine {
 
     // ---- what can be read; figures are in `reading` ----
 
+    /// A copy that all can be read from. It forgot which events were taken in: each one changes another part of that, which
+    /// would be doubled for it.
+    #[must_use]
+    pub fn to_read(&self) -> Self {
+        let state = State { ledger: Ledger::default(), ..self.state.clone() };
+        Self { state, registry: self.registry.clone(), drills: self.drills.clone() }
+    }
+
     /// The last instant it was given.
     #[must_use]
     pub const fn now(&self) -> Instant {

@@ -58,7 +58,7 @@ impl Reading {
 
     /// The same as a copy, for what takes long: the engine goes on meanwhile.
     pub(super) fn copy(&self) -> Engine {
-        self.engine().clone()
+        self.engine().to_read()
     }
 
     /// The incident of that id, as it stands, and as it is shown.

@@ -51,7 +51,7 @@ impl Collector for EngineCollector {
 
     fn collect(&self) -> Vec<MetricFamily> {
         // A copy, so that a scrape holds nothing up.
-        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner).to_read();
         let at = self.clock.now().max(engine.now());
         let mut families = services(&engine, at, self.services_max);
         families.extend(incidents(&engine, at));

@@ -127,14 +127,17 @@ proptest! {
         let (plain, expected) = run(&world, |_, _, _| {});
         let mut copied = copied.into_iter();
         let mut copies = Vec::new();
+        let mut read = Vec::new();
         let (original, effects) = run(&world, |engine, _, _| {
             if copied.next() == Some(true) {
                 copies.push((engine.clone(), engine.snapshot()));
+                read.push((engine.to_read(), figures(engine)));
             }
         });
         prop_assert!(effects == expected, "{}", difference(&effects, &expected));
         prop_assert!(plain.snapshot() == original.snapshot());
         prop_assert!(copies.iter().all(|(copy, then)| copy.snapshot() == *then));
+        prop_assert!(read.iter().all(|(copy, then)| figures(copy) == *then));
     }
 
     /// The same events in any order give the same figures.
