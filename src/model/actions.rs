@@ -164,22 +164,30 @@ mod tests {
 
     use super::*;
     use crate::model::action::Particulars;
-    use crate::model::time::Instant;
+    use crate::model::time::{Instant, Span};
 
-    fn record() -> impl Strategy<Value = ActionRecord> {
-        let stage = (0..Stage::ALL.len()).prop_map(|stage| Action::Reached(Stage::ALL[stage]));
-        let action = prop_oneof![9 => stage, 1 => Just(Action::Held), 1 => Just(Action::Notified)];
+    /// What is reported about one time, of few kinds: so that some kinds are rare or long ago.
+    fn part() -> impl Strategy<Value = Vec<ActionRecord>> {
+        let stage = || (0..Stage::ALL.len()).prop_map(|stage| Action::Reached(Stage::ALL[stage]));
+        let other = prop_oneof![Just(Action::Held), Just(Action::Notified), Just(Action::Surveyed)];
         let cause = prop_oneof![Just(None), Just(Some(Cause::Unknown)), Just(Some(Cause::External))];
-        (0..2_000_i64, action, "[ab]?", cause).prop_map(|(at, action, by, cause)| ActionRecord {
-            at: Instant::from_micros(at),
-            action,
-            by: Some(by.into()),
-            detail: None,
-            cause,
-            particulars: match action {
-                Action::Reached(Stage::Reviewed) => Particulars::Review(Box::default()),
-                _ => Particulars::None,
-            },
+        let few = (stage(), stage(), other, cause);
+        few.prop_flat_map(|(one, two, three, cause)| {
+            let action = prop_oneof![10 => Just(one), 5 => Just(two), 1 => Just(three)];
+            prop::collection::vec((0..300_i64, action, "[ab]?", any::<bool>()), 0..90).prop_map(move |records| {
+                let record = |(at, action, by, says): (i64, Action, String, bool)| ActionRecord {
+                    at: Instant::from_micros(at),
+                    action,
+                    by: Some(by.into()),
+                    detail: None,
+                    cause: cause.filter(|_| says),
+                    particulars: match action {
+                        Action::Reached(Stage::Reviewed) => Particulars::Review(Box::default()),
+                        _ => Particulars::None,
+                    },
+                };
+                records.into_iter().map(record).collect()
+            })
         })
     }
 
@@ -203,10 +211,13 @@ mod tests {
 
         /// However they came in, they are a sorted list, and what tells of them answers as the whole list does.
         #[test]
-        fn they_are_a_list(parts in prop::collection::vec(prop::collection::vec(record(), 0..90), 0..12)) {
+        fn they_are_a_list(parts in prop::collection::vec((part(), 0..20), 0..16)) {
             let mut plain: Vec<ActionRecord> = Vec::new();
             let mut actions = Actions::default();
-            for part in parts {
+            for (time, (mut part, late)) in parts.into_iter().enumerate() {
+                // Mostly it is about what came last.
+                let time = if late == 0 { 0 } else { 150 * i64::try_from(time).unwrap() };
+                part.iter_mut().for_each(|record| record.at = record.at.plus(Span::from_micros(time)));
                 let before = actions.clone();
                 plain.extend_from_slice(&part);
                 plain.sort();
