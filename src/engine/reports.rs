@@ -52,7 +52,7 @@ impl Engine {
             *kept = Reports { of: Some((id, cluster.start)), ..Reports::default() };
         }
         let mut again = std::mem::take(&mut kept.stale);
-        again.append(&mut kept.naming.clone());
+        again.extend(&kept.naming);
         again.extend(places);
         again.retain(|place| cluster.acting.contains(place));
         let unknown = again.iter().filter(|place| !kept.by_place.contains_key(place)).count();

@@ -71,10 +71,7 @@ impl Actions {
     /// The first that was not among those before.
     #[must_use]
     pub fn first_new(&self, before: &Self) -> Option<&ActionRecord> {
-        let same = match (&self.settled, &before.settled) {
-            (Some(one), Some(other)) if Arc::ptr_eq(one, other) => one.records.len(),
-            _ => 0,
-        };
+        let same = if self.shares_first_with(before) { self.first().len() } else { 0 };
         let mut before = before.iter().skip(same).peekable();
         self.iter().skip(same).find(|record| {
             while before.next_if(|known| known < record).is_some() {}
@@ -84,6 +81,15 @@ impl Actions {
 
     fn first(&self) -> &[ActionRecord] {
         self.settled.as_ref().map_or(&[], |settled| &settled.records)
+    }
+
+    /// Whether the first ones are the very same, which costs nothing to see.
+    fn shares_first_with(&self, other: &Self) -> bool {
+        match (&self.settled, &other.settled) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
     }
 
     /// Puts all but the last ones together, if those are many.
@@ -124,12 +130,7 @@ impl FromIterator<ActionRecord> for Actions {
 
 impl PartialEq for Actions {
     fn eq(&self, other: &Self) -> bool {
-        let is_shared = match (&self.settled, &other.settled) {
-            (None, None) => true,
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            _ => false,
-        };
-        if is_shared {
+        if self.shares_first_with(other) {
             self.recent == other.recent
         } else {
             self.len() == other.len() && self.iter().eq(other.iter())
