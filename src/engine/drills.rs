@@ -212,6 +212,11 @@ impl Drills {
         self.running.values().filter_map(|drill| drill.engine.next_deadline()).min_by_key(|&(at, _)| at)
     }
 
+    /// The names of those that run, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.running.keys().map(|name| &**name)
+    }
+
     fn look_ahead(&mut self) {
         self.due = self.running.values().map(Drill::due).min();
     }

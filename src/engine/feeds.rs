@@ -101,6 +101,11 @@ impl Listener {
         self.silent = self.silent && self.silent_from() <= now;
     }
 
+    /// Whether its present silence was noticed.
+    pub(super) const fn is_silent(&self) -> bool {
+        self.silent
+    }
+
     /// Its silence has just begun.
     pub(super) fn notice(&mut self) {
         self.silent = true;

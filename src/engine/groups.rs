@@ -383,9 +383,8 @@ impl Group {
             acknowledge_sum,
             user_micros: own + self.area(Curve::Lost as usize, from, until).0,
         };
-        let weight = self.weight();
         let working = by_services.observed - by_services.blind - by_services.down;
-        Figures { lengths, tallies, weight, working, mode }
+        Figures { lengths, tallies, weight: self.weight(), working, mode }
     }
 
     /// The lengths that a budget is made of over `[from, until)`: by users where any service has some.
@@ -421,6 +420,12 @@ impl Group {
     pub(super) fn speed(&self, at: Instant) -> Lengths {
         let always = self.counted((self.always.a, self.always.b));
         budgeted(i128::from(always), |curve| self.counted(self.sums().curves[curve as usize].height(at)))
+    }
+
+    /// How many of its services are how at `at`.
+    pub(super) fn services_at(&self, at: Instant) -> Lengths {
+        let height = |curve: Curve| self.sums().curves[curve as usize].height(at).1;
+        Lengths { degraded: height(Curve::Degraded), ..budgeted(i128::from(self.always.b), height) }
     }
 
     /// The first instant after `at` at which more or less is down.

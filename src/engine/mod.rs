@@ -45,6 +45,7 @@ mod maintenance;
 mod marks;
 mod measuring;
 mod naming;
+mod overview;
 mod pending;
 mod points;
 mod policies;
@@ -66,6 +67,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 pub use counts::Counts;
 pub use latency::Latency;
+pub use overview::{FeedView, MaintenanceState, MaintenanceView, OutageView, Standing, Whom};
 pub use reading::{GroupView, PeriodFigures, ServiceView};
 pub use recovery::Recovery;
 pub use snapshot::BadSnapshot;

@@ -26,8 +26,8 @@ use crate::model::time::{Instant, Window};
 /// A service as it can be read.
 #[derive(Clone, Copy, Debug)]
 pub struct ServiceView<'a> {
-    engine: &'a Engine,
-    service: &'a Service,
+    pub(super) engine: &'a Engine,
+    pub(super) service: &'a Service,
     place: u32,
 }
 
@@ -36,7 +36,7 @@ pub struct ServiceView<'a> {
 pub struct GroupView<'a> {
     engine: &'a Engine,
     name: &'a str,
-    group: &'a Group,
+    pub(super) group: &'a Group,
 }
 
 /// The figures of a period of the calendar, over each of its three denominators.
@@ -62,8 +62,11 @@ impl Engine {
     /// The service of that name.
     #[must_use]
     pub fn service(&self, name: &str) -> Option<ServiceView<'_>> {
-        let place = self.registry.find(name)?;
-        Some(ServiceView { engine: self, service: self.registry.service(place), place })
+        self.registry.find(name).map(|place| self.view_at(place))
+    }
+
+    pub(super) fn view_at(&self, place: u32) -> ServiceView<'_> {
+        ServiceView { engine: self, service: self.registry.service(place), place }
     }
 
     /// Every group that has services, `all` first.
@@ -249,13 +252,17 @@ impl<'a> ServiceView<'a> {
     /// How it stands at `at`.
     #[must_use]
     pub fn state(&self, at: Instant) -> State {
-        let own =
-            self.with_timeline(|timeline| timeline.map_or(Stand::default(), |timeline| timeline.stand(at))).state();
+        let own = self.own_state(at);
         if own == State::Up && self.has_lost_an_alternative(at) { State::Degraded } else { own }
     }
 
+    /// The same without regard to what it depends on.
+    pub(super) fn own_state(&self, at: Instant) -> State {
+        self.with_timeline(|timeline| timeline.map_or(Stand::default(), |timeline| timeline.stand(at))).state()
+    }
+
     /// Whether one of several that it could depend on is out at `at`: nothing is wrong with it yet, but less is left.
-    fn has_lost_an_alternative(&self, at: Instant) -> bool {
+    pub(super) fn has_lost_an_alternative(&self, at: Instant) -> bool {
         let mut alternatives = self.engine.registry.parents_of(self.place).filter(|names| names.len() > 1);
         alternatives.any(|names| names.iter().any(|&place| self.engine.is_out(place, at, 0)))
     }
@@ -320,7 +327,7 @@ impl<'a> ServiceView<'a> {
     }
 
     /// The lengths over a range, and the user-microseconds lost.
-    fn lengths_within(&self, range: Range) -> (Lengths, i128) {
+    pub(super) fn lengths_within(&self, range: Range) -> (Lengths, i128) {
         let (from, until) = (range.from.max(self.service.since), range.until);
         if from >= until {
             return <(Lengths, i128)>::default();

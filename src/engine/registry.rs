@@ -362,6 +362,11 @@ impl Registry {
         Some(one).filter(|one| !one.is_empty()).into_iter().chain(list.iter().map(|names| &**names))
     }
 
+    /// Whether any service may depend on either of several others.
+    pub(super) fn knows_alternatives(&self) -> bool {
+        self.kept.parent_lists.list.iter().flatten().any(|names| names.len() > 1)
+    }
+
     /// What is kept of a service that had an outage.
     pub(super) fn history(&self, place: u32) -> Option<&History> {
         self.service(place).history.as_deref()
