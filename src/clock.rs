@@ -91,6 +91,12 @@ impl Clock {
         self.told().tell(self.read(), monotonic())
     }
 
+    /// How many times as fast as real time it runs.
+    #[must_use]
+    pub const fn speed(&self) -> u32 {
+        self.speed
+    }
+
     /// How far what it tells is ahead of the machine's clock, which was set back, or was ahead before a restart.
     #[must_use]
     pub fn ahead(&self) -> Span {

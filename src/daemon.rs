@@ -26,12 +26,13 @@ use crate::config::{Settings, from_record, to_record};
 use crate::engine::{Engine, Input};
 use crate::ingest::actions::{Desk, act};
 use crate::ingest::decode::{Gate, Layout, decode};
+use crate::ingest::form;
 use crate::ingest::http::{Intake, post_events};
 use crate::journal::{self, Checkpoints, Journal, JournalError, Keep, Kind, Stored};
 use crate::model::time::Instant;
 use crate::notify::{self, Alertmanager, Outbox, Wire};
 use crate::pipeline::{self, CheckpointPace, Checkpointer, INBOX_MAX, Pipeline, Submission};
-use crate::problem::{self, Problem};
+use crate::problem::Problem;
 use crate::server::{self, Listener};
 use crate::store::changes::Changes;
 use crate::store::{self, Store};
@@ -39,6 +40,7 @@ use crate::telemetry::Telemetry;
 use crate::threads;
 use crate::views::alerts;
 use crate::views::api::{self, Reading};
+use crate::views::board;
 use crate::views::export;
 use crate::views::metrics::EngineCollector;
 use crate::views::runbooks;
@@ -402,10 +404,11 @@ fn routes(
         .route("/api/v1/events", post(post_events))
         .with_state(intake)
         .route("/api/v1/incidents/{id}/{stage}", post(act))
+        .merge(form::routes())
         .with_state(desk)
         .merge(
             Router::new()
-                .route("/", get(index))
+                .merge(board::routes())
                 .route("/api/v1/status", get(api::status))
                 .route("/api/v1/services", get(api::services))
                 .route("/api/v1/services/{service}", get(api::service))
@@ -422,7 +425,8 @@ fn routes(
                 .layer(packing()),
         )
         .route("/api/v1/stream", get(stream::follow).with_state(Arc::new(following)))
-        .layer(middleware::from_fn_with_state(ready.clone(), when_ready));
+        .layer(middleware::from_fn_with_state(ready.clone(), when_ready))
+        .layer(middleware::from_fn(board::dressed));
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz).with_state(ready))
@@ -431,13 +435,16 @@ fn routes(
             Router::new()
                 .route("/api/openapi.json", get(openapi::serve))
                 .route("/runbooks/{alertname}", get(runbooks::runbook))
+                .merge(board::assets())
                 .layer(packing()),
         )
         .merge(working)
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path is not for that method")
         })
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing here; GET / lists what there is"))
+        .fallback(async || {
+            Problem::new(StatusCode::NOT_FOUND, "there is nothing here; /api/openapi.json lists what there is")
+        })
 }
 
 /// Packs what is read, where whoever asks takes that and it is worth it. Not what is posted, whose answers are small and
@@ -455,39 +462,4 @@ fn packing() -> CompressionLayer<SizeAbove> {
 )]
 async fn livez() -> &'static str {
     "alive\n"
-}
-
-/// What there is to ask for
-#[utoipa::path(
-    get, path = "/", tag = "operation",
-    responses(
-        (status = 200, description = "A list, for people.", body = String),
-        (status = 503, response = problem::Unavailable),
-    )
-)]
-async fn index() -> &'static str {
-    concat!(
-        "fournines ",
-        env!("CARGO_PKG_VERSION"),
-        "\n\n\
-         POST /api/v1/events               events in: a JSON object or array, or NDJSON\n\
-         GET  /api/v1/status               how it is doing\n\
-         GET  /api/v1/services             ?group=&state=&limit=&after=\n\
-         GET  /api/v1/services/{service}   its figures, a slash in its name as %2F; ?at=&policy=then|now&period=2026-03\n\
-         GET  /api/v1/groups               ?at=&policy=&period=&limit=&after=\n\
-         GET  /api/v1/groups/{group}       a group's figures; ?at=&policy=&period=\n\
-         GET  /api/v1/incidents            ?status=open&level=&service=&from=&until=&drill=&limit=&after=\n\
-         GET  /api/v1/incidents/{id}       one incident\n\
-         POST /api/v1/incidents/{id}/{stage}  acknowledge dispatch locate mitigate repair verify review hold resume reclassify;\n\
-         \x20                                  a JSON body with by, detail, cause (of locate), reason (of hold)\n\
-         GET  /api/v1/alerts               alerts and who was told; ?status=&receiver=&limit=&after=\n\
-         GET  /api/v1/alerts/suppressed    the pages that nobody got, and why\n\
-         GET  /api/v1/receivers            who is told, and how they are doing\n\
-         GET  /api/v1/targets              the targets in force\n\
-         GET  /api/v1/stream               changes of incidents, as server-sent events\n\
-         GET  /runbooks/{alertname}        what an alert means and what to do\n\
-         GET  /api/openapi.json            all of this for programs\n\
-         GET  /metrics                     for Prometheus\n\
-         GET  /livez /readyz               for whoever restarts it\n"
-    )
 }

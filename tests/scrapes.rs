@@ -110,7 +110,12 @@ fn what_is_read_is_packed_for_those_who_take_it() {
         let varies = headers.get_all("vary").iter().any(|vary| vary.to_str().unwrap().contains("accept-encoding"));
         (headers.get("content-encoding").map(|coding| coding.to_str().unwrap().to_owned()), varies, body)
     };
-    for path in ["/api/openapi.json", "/api/v1/incidents/export", "/api/v1/incidents/export?format=ndjson", "/"] {
+    for path in [
+        "/api/openapi.json",
+        "/api/v1/incidents/export",
+        "/api/v1/incidents/export?format=ndjson",
+        "/runbooks/ServiceInterruption",
+    ] {
         let (coding, varies, body) = packed(path, "br;q=1, gzip;q=0.8");
         assert!(coding.as_deref() == Some("gzip") && varies, "{path}: {coding:?}");
         let (coding, _, plain) = packed(path, "gzip;q=0");

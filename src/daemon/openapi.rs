@@ -39,7 +39,6 @@ use crate::views::{alerts, api, export, runbooks, scrape, stream, targets, words
         runbooks::runbook,
         super::livez,
         super::readiness::readyz,
-        super::index,
         serve,
     ),
     components(

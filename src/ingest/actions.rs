@@ -61,27 +61,27 @@ impl fmt::Debug for Desk {
 pub struct Deed {
     /// Who did it.
     #[schema(min_length = 1, max_length = 256)]
-    by: String,
+    pub(super) by: String,
     /// Free text.
-    detail: Option<String>,
+    pub(super) detail: Option<String>,
     /// Why: with `hold` and `reclassify` only, and needed there.
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
     /// What the outage came from: with `locate` only.
     #[schema(value_type = Option<CauseName>)]
-    cause: Option<String>,
+    pub(super) cause: Option<String>,
     /// The level that it has: with `reclassify` only, and needed there.
     #[schema(minimum = 1, maximum = 3)]
-    level: Option<u64>,
+    pub(super) level: Option<u64>,
     /// The name of what was sent, which is that of the clock that it stops: with `notify` only, and needed there.
     #[schema(min_length = 1, max_length = 256)]
-    notice: Option<String>,
+    pub(super) notice: Option<String>,
     /// How content somebody was: with `survey` only, and needed there.
     #[schema(minimum = 0, maximum = 100)]
-    score: Option<f64>,
+    pub(super) score: Option<f64>,
     /// What it came from in the end: with `review` only, and needed there.
-    root_cause: Option<String>,
+    pub(super) root_cause: Option<String>,
     /// What is done about that, at least one thing: with `review` only, and needed there.
-    improvements: Option<Vec<Improved>>,
+    pub(super) improvements: Option<Vec<Improved>>,
 }
 
 /// What is done so that it does not happen again.
@@ -90,13 +90,13 @@ pub struct Deed {
 pub struct Improved {
     /// What is done.
     #[schema(min_length = 1)]
-    action: String,
+    pub(super) action: String,
     /// Who answers for it.
     #[schema(min_length = 1)]
-    owner: String,
+    pub(super) owner: String,
     /// By when: a date such as 2026-04-01.
     #[schema(format = Date)]
-    due: String,
+    pub(super) due: String,
 }
 
 /// What somebody did, as the path names it.
@@ -148,13 +148,24 @@ pub async fn act(
     deed: Result<Json<Deed>, JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Path((id, stage)) = path?;
+    let Json(deed) = deed?;
+    carry_out(&desk, &id, &stage, &headers, &deed).await.map(Json)
+}
+
+/// Writes down what somebody did, and gives the incident as it stands then.
+pub(super) async fn carry_out(
+    desk: &Desk,
+    id: &str,
+    stage: &str,
+    headers: &HeaderMap,
+    deed: &Deed,
+) -> Result<Value, Problem> {
     let Some((_, action)) = DEEDS.into_iter().find(|(name, _)| *name == stage) else {
         let names = DEEDS.map(|(name, _)| name).join(", ");
         return Err(Problem::new(StatusCode::NOT_FOUND, format!("{stage:?} is none of {names}")));
     };
-    let Json(deed) = deed?;
     let missing = || Problem::new(StatusCode::NOT_FOUND, format!("there is no incident {id:?}"));
-    let (incident, _) = (desk.find)(&id).ok_or_else(missing)?;
+    let (incident, _) = (desk.find)(id).ok_or_else(missing)?;
     if let Some(into) = incident.merged_into.filter(|_| incident.status == Status::Merged) {
         let detail = format!("incident {id} was merged into {into}: say it of that one");
         return Err(Problem::new(StatusCode::CONFLICT, detail).with("merged_into", json!(into.to_string())));
@@ -163,9 +174,9 @@ pub async fn act(
         let detail = format!("incident {id} was withdrawn: the facts that made it were corrected away");
         return Err(Problem::new(StatusCode::CONFLICT, detail));
     }
-    let event = event(&incident, action, &deed, &desk.intake.clock.now().to_string())?;
-    desk.intake.say(&event.to_string(), &headers).await?;
-    (desk.find)(&id).map(|(_, shown)| Json(shown)).ok_or_else(missing)
+    let event = event(&incident, action, deed, &desk.intake.clock.now().to_string())?;
+    desk.intake.say(&event.to_string(), headers).await?;
+    (desk.find)(id).map(|(_, shown)| shown).ok_or_else(missing)
 }
 
 /// Writes down that somebody acknowledged an incident where it was shown to them.

@@ -4,4 +4,5 @@
 
 pub mod actions;
 pub mod decode;
+pub mod form;
 pub mod http;

@@ -5,6 +5,7 @@
 
 pub mod alerts;
 pub mod api;
+pub mod board;
 pub mod export;
 pub mod figures;
 pub mod incident;

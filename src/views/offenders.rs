@@ -29,7 +29,11 @@ pub(super) fn groups(engine: &Engine, at: Instant, max: usize) -> Vec<GroupView<
 }
 
 /// The `max` of them whose keys are least, without putting them in order: there may be a million to choose from.
-fn least<T, K: Ord>(items: impl ExactSizeIterator<Item = T>, max: usize, key: impl Fn(&T) -> K) -> Vec<T> {
+pub(super) fn least<T, K: Ord>(
+    items: impl ExactSizeIterator<Item = T>,
+    max: usize,
+    key: impl Fn(&T) -> K,
+) -> Vec<T> {
     if items.len() <= max {
         return items.collect();
     }

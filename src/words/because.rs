@@ -22,7 +22,8 @@ pub(super) const fn level(level: Level, language: Language) -> &'static str {
 }
 
 /// What something came from, where that is known.
-pub(super) const fn cause(cause: Cause, language: Language) -> Option<&'static str> {
+#[must_use]
+pub const fn cause(cause: Cause, language: Language) -> Option<&'static str> {
     Some(match (language, cause) {
         (_, Cause::Unknown) => return None,
         (Language::English, Cause::Equipment) => "equipment failure",
@@ -39,7 +40,8 @@ pub(super) const fn cause(cause: Cause, language: Language) -> Option<&'static s
 }
 
 /// A clock's name. Those of regulators and of the user's own notices are their names in every language.
-pub(super) fn clock(name: &ClockName, language: Language) -> String {
+#[must_use]
+pub fn clock(name: &ClockName, language: Language) -> String {
     let of_stage = match (language, name.as_str()) {
         (Language::English, _) => return name.to_string(),
         (Language::Chinese, "response" | "acknowledged") => "响应",
@@ -57,7 +59,8 @@ pub(super) fn clock(name: &ClockName, language: Language) -> String {
 }
 
 /// A length of time: `1h 30m`, `1 小时 30 分钟`.
-pub(super) fn span(span: Span, language: Language) -> String {
+#[must_use]
+pub fn span(span: Span, language: Language) -> String {
     let text = span.to_string();
     if language == Language::English {
         return text;
@@ -77,7 +80,8 @@ pub(super) fn span(span: Span, language: Language) -> String {
 }
 
 /// A rolling window: `30d`, `30 天`.
-pub(super) fn window(window: Window, language: Language) -> String {
+#[must_use]
+pub fn window(window: Window, language: Language) -> String {
     let hours = window.length().as_micros() / Span::from_hours(1).as_micros();
     match language {
         Language::English => window.name().to_owned(),

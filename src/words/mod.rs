@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use minijinja::{Environment, Output, UndefinedBehavior, Value, escape_formatter};
 
+pub use because::{cause, clock, span, window};
 pub use variables::VARIABLES;
 
 use crate::model::alert::Alert;
