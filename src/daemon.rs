@@ -425,8 +425,7 @@ fn routes(
                 .layer(packing()),
         )
         .route("/api/v1/stream", get(stream::follow).with_state(Arc::new(following)))
-        .layer(middleware::from_fn_with_state(ready.clone(), when_ready))
-        .layer(middleware::from_fn(board::dressed));
+        .layer(middleware::from_fn_with_state(ready.clone(), when_ready));
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz).with_state(ready))
@@ -445,6 +444,7 @@ fn routes(
         .fallback(async || {
             Problem::new(StatusCode::NOT_FOUND, "there is nothing here; /api/openapi.json lists what there is")
         })
+        .layer(middleware::from_fn(board::dressed))
 }
 
 /// Packs what is read, where whoever asks takes that and it is worth it. Not what is posted, whose answers are small and

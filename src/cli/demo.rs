@@ -95,7 +95,7 @@ fn what_to_open(arguments: &Arguments, daemon: &Daemon, services: usize, folder:
     format!(
         "A simulated network of {sites} sites ({services} services, seed {seed}) runs {speed} times as fast as real time.\n\
          Give it a minute, then open\n\n  \
-         {base}/                                    what there is\n  \
+         {base}/                                    the board\n  \
          {base}/api/v1/status                       how it is doing\n  \
          {base}/api/v1/incidents?status=open        what is out\n  \
          {base}/api/v1/incidents?level=1            major interruptions\n  \

@@ -132,9 +132,7 @@ pub(super) fn downtime(page: &Page, days: &[Day]) -> Html {
         "<svg class=\"chart\" viewBox=\"0 0 {WIDE} {HIGH}\" role=\"img\" aria-label=\"{}\">",
         page.t("Downtime day by day", "每日中断时长")
     );
-    for (seconds, name) in
-        [(60.0, "1 min"), (600.0, "10 min"), (3600.0, "1 h"), (6.0 * 3600.0, "6 h"), (day, "24 h")]
-    {
+    for (seconds, name) in [(600.0, "10 min"), (3600.0, "1 h"), (6.0 * 3600.0, "6 h"), (day, "24 h")] {
         let y = HIGH - BOTTOM - height(seconds);
         let _ = write!(
             svg,
@@ -182,7 +180,7 @@ pub(super) fn repairs(page: &Page, lengths: &[Span], limit: Option<Span>) -> Htm
     const BOTTOM: f64 = 8.0;
     let longest = lengths.iter().copied().chain(limit).map(Span::as_secs_f64).fold(60.0, f64::max);
     let height = |span: Span| (span.as_secs_f64() / longest).sqrt() * (HIGH - BOTTOM - 10.0);
-    let step = ((WIDE - LEFT) / lengths.len().max(1) as f64).min(40.0);
+    let step = ((WIDE - LEFT) / lengths.len().max(1) as f64).min(24.0);
     let mut svg = format!(
         "<svg class=\"chart\" viewBox=\"0 0 {WIDE} {HIGH}\" role=\"img\" aria-label=\"{}\">",
         page.t("How long repairs took", "历次修复时长")

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Uri, header};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -65,7 +65,7 @@ impl Place {
 
 /// How somebody asks for a page.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub(super) struct Asked {
     language: Language,
     theme: &'static str,
     wall: bool,
@@ -79,18 +79,7 @@ impl<S: Sync> FromRequestParts<S> for Asked {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let headers = &parts.headers;
-        let language = match cookie_of(headers, "lang").as_deref() {
-            Some("zh") => Language::Chinese,
-            Some("en") => Language::English,
-            _ => preferred(headers),
-        };
-        let theme = cookie_of(headers, "theme");
-        let theme = THEMES.into_iter().find(|known| theme.as_deref() == Some(known)).unwrap_or(THEMES[0]);
-        let wall = parts.uri.query().is_some_and(|query| query.split('&').any(|one| one == "wall=1"));
-        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        let by = cookie_of(headers, "by").unwrap_or_default();
-        Ok(Self { language, theme, wall, path, by })
+        Ok(Self::by(&parts.uri, &parts.headers))
     }
 }
 
@@ -126,6 +115,20 @@ pub(super) fn cookie(name: &str, value: &str) -> String {
 }
 
 impl Asked {
+    /// What a request says of who asks.
+    pub(super) fn by(uri: &Uri, headers: &HeaderMap) -> Self {
+        let language = match cookie_of(headers, "lang").as_deref() {
+            Some("zh") => Language::Chinese,
+            Some("en") => Language::English,
+            _ => preferred(headers),
+        };
+        let theme = cookie_of(headers, "theme");
+        let theme = THEMES.into_iter().find(|known| theme.as_deref() == Some(known)).unwrap_or(THEMES[0]);
+        let wall = uri.query().is_some_and(|query| query.split('&').any(|one| one == "wall=1"));
+        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        Self { language, theme, wall, path, by: cookie_of(headers, "by").unwrap_or_default() }
+    }
+
     /// The frame of a page about the network as it stands.
     pub(super) fn page(self, place: Place, reading: &Reading, engine: &Engine) -> Page {
         let now = reading.at(engine);

@@ -35,6 +35,8 @@ use frame::{Asked, Page, Place};
 const SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
 
+const ICON: &str = include_str!("assets/icon.svg");
+
 /// How long a browser may keep a style or a script, whose address changes with its text.
 const ASSET_SECONDS: &str = "public, max-age=31536000, immutable";
 
@@ -65,7 +67,9 @@ pub fn assets() -> Router {
     Router::new()
         .route(&frame::STYLE.path, asset("text/css; charset=utf-8", frame::STYLE.text))
         .route(&frame::SCRIPT.path, asset("text/javascript; charset=utf-8", frame::SCRIPT.text))
-        .route("/assets/icon.svg", asset("image/svg+xml", include_str!("assets/icon.svg")))
+        .route("/assets/icon.svg", asset("image/svg+xml", ICON))
+        // What browsers ask for by themselves where no page says otherwise.
+        .route("/favicon.ico", asset("image/svg+xml", ICON))
 }
 
 /// A page as an answer.
@@ -86,26 +90,32 @@ struct Refusal {
     detail: String,
 }
 
-/// What every page has: the policy that guards it, and a refusal that people can read, also of what was posted from a form
-/// and while the daemon starts. Programs ask below `/api/`, and get theirs as they are.
-pub async fn dressed(asked: Asked, request: Request, next: Next) -> Response {
-    let is_for_people = !request.uri().path().starts_with("/api/");
+/// What every page has: the policy that guards it, and a refusal that people can read, also of what was posted from a form,
+/// of an address that there is not, and while the daemon starts. Programs ask below `/api/`, or for no HTML, and get theirs
+/// as they are.
+pub async fn dressed(request: Request, next: Next) -> Response {
+    let accepts = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let is_for_people =
+        !request.uri().path().starts_with("/api/") && accepts.is_some_and(|accept| accept.contains("text/html"));
+    // Events are posted by programs, many a second: nothing is looked up for them.
+    let asked = is_for_people.then(|| Asked::by(request.uri(), request.headers()));
     let mut response = next.run(request).await;
-    if !is_for_people {
-        return response;
-    }
-    let is_problem = |value: &HeaderValue| value == "application/problem+json";
-    if response.headers().get(header::CONTENT_TYPE).is_some_and(is_problem) {
+    let is_of = |response: &Response, kind: &str| {
+        let value = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        value.is_some_and(|value| value.starts_with(kind))
+    };
+    if let Some(asked) = asked.filter(|_| is_of(&response, "application/problem+json")) {
         response = refused(asked, response).await;
     }
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, SECURITY_POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "same-origin"),
-        (header::CACHE_CONTROL, "no-store"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
+    if is_of(&response, "text/html") {
+        for (name, value) in [
+            (header::CONTENT_SECURITY_POLICY, SECURITY_POLICY),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::REFERRER_POLICY, "same-origin"),
+            (header::CACHE_CONTROL, "no-store"),
+        ] {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
     }
     response
 }

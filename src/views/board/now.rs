@@ -60,6 +60,9 @@ pub(super) struct Card<'a> {
 pub(super) struct Row {
     pub(super) name: String,
     pub(super) figures: Figures,
+    /// Whether the promise holds over it; absent without one, or where nothing was observed.
+    pub(super) is_kept: Option<bool>,
+    /// Of what is long enough that a promise of four nines leaves more than seconds.
     pub(super) budget: Option<Budget>,
     /// Downtime of the average user, in microseconds.
     pub(super) down: i128,
@@ -88,17 +91,18 @@ impl<'a> Card<'a> {
 }
 
 impl Row {
-    pub(super) fn new(name: String, figures: Figures, target: Option<Ratio>) -> Self {
+    fn new(name: String, figures: Figures, target: Option<Ratio>, is_long: bool) -> Self {
         let budget = Budget::of(&figures, target);
+        let is_kept = budget.as_ref().map(|budget| budget.is_kept);
         let down = figures.lengths.down / figures.weight.max(1);
-        Self { name, figures, budget, down }
+        Self { name, figures, is_kept, budget: budget.filter(|_| is_long), down }
     }
 
     /// The rolling windows, then the calendar's periods so far.
     pub(super) fn all(page: &Page, target: Option<Ratio>, figures: impl Fn(Range) -> Figures) -> Vec<Self> {
         let rolling = Window::ALL.into_iter().map(|window| {
             let range = Range { from: page.now.minus(window.length()), until: page.now };
-            Self::new(page.window(window), figures(range), target)
+            Self::new(page.window(window), figures(range), target, window >= Window::Month)
         });
         let calendar = [
             (Unit::Month, page.t("this month", "本月")),
@@ -107,7 +111,7 @@ impl Row {
         ];
         let periods = calendar.into_iter().map(|(unit, name)| {
             let range = Range { until: page.now, ..page.calendar.containing(unit, page.now) };
-            Self::new(name.to_owned(), figures(range), target)
+            Self::new(name.to_owned(), figures(range), target, true)
         });
         rolling.chain(periods).collect()
     }

@@ -84,11 +84,15 @@ impl Page {
     pub(super) fn countdown(&self, deadline: impl Borrow<Instant>) -> Html {
         let deadline = *deadline.borrow();
         let left = deadline.since(self.now);
-        let (class, text) = if left > Span::ZERO {
-            ("", format!("{} {}", counted(left), self.t("left", "剩余")))
-        } else {
-            (" class=\"over\"", format!("{} {}", counted(self.now.since(deadline)), self.t("over", "超时")))
+        let is_over = left <= Span::ZERO;
+        let length = counted(if is_over { self.now.since(deadline) } else { left });
+        let text = match (self.language, is_over) {
+            (Language::English, false) => format!("{length} left"),
+            (Language::English, true) => format!("{length} over"),
+            (Language::Chinese, false) => format!("剩余 {length}"),
+            (Language::Chinese, true) => format!("超时 {length}"),
         };
+        let class = if is_over { " class=\"over\"" } else { "" };
         Safe(format!("<time datetime=\"{deadline}\" data-deadline=\"{deadline}\"{class}>{text}</time>"))
     }
 

@@ -27,7 +27,8 @@
     for (const clock of document.querySelectorAll("time[data-deadline]")) {
       const left = Date.parse(clock.dataset.deadline) - now();
       clock.classList.toggle("over", left <= 0);
-      clock.textContent = `${counted(Math.abs(left))} ${left > 0 ? say("left", "剩余") : say("over", "超时")}`;
+      const length = counted(Math.abs(left));
+      clock.textContent = left > 0 ? say(`${length} left`, `剩余 ${length}`) : say(`${length} over`, `超时 ${length}`);
     }
     for (const age of document.querySelectorAll("time[data-since]")) {
       age.textContent = counted(now() - Date.parse(age.dataset.since));
@@ -113,9 +114,8 @@
     const stream = new EventSource("/api/v1/stream");
     stream.addEventListener("incident", refresh);
     stream.addEventListener("reset", refresh);
-    stream.onopen = () => {
-      if (since) refresh();
-    };
+    // What came about since the page was made, or while there was no connection.
+    stream.onopen = refresh;
     stream.onerror = () => {
       late(true);
       // The browser tries again by itself, unless it was refused.
