@@ -19,6 +19,7 @@ use super::history::{History, Lived, Reported};
 use super::impact::{Impact, Kept, Scene};
 use super::lately::Lately;
 use super::pending::Pending;
+use super::recent::Recent;
 use super::registry::{Registry, index};
 use super::regroup::{Ground, Regrouping};
 use super::sharing::{Map, Shared};
@@ -45,6 +46,8 @@ pub(super) struct Incidents {
     /// Where somebody reported something that names an incident, by the incident.
     pub(super) naming: Map<IncidentId, BTreeSet<u32>>,
     pending: Pending,
+    /// Those that people look at first.
+    pub(super) recent: Recent,
 }
 
 /// An incident with the alerts that fire for it.
@@ -424,9 +427,11 @@ impl Engine {
         self.account(id);
     }
 
-    /// Brings the figures' acknowledgement of an incident up to date.
+    /// Brings the figures' acknowledgement of an incident up to date, and whether it is looked at first.
     fn account(&mut self, id: IncidentId) {
-        let Some(tracked) = self.state.incidents.records.get_mut(&id) else { return };
+        let Incidents { records, recent, .. } = &mut self.state.incidents;
+        let Some(tracked) = records.get_mut(&id) else { return };
+        recent.note(&tracked.incident, self.state.now);
         let is = tracked.acknowledgement();
         let was = std::mem::replace(&mut tracked.acknowledged, is);
         let place = tracked.place;

@@ -50,6 +50,7 @@ mod pending;
 mod points;
 mod policies;
 mod reading;
+mod recent;
 mod recovery;
 mod registry;
 mod regroup;

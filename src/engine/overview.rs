@@ -14,10 +14,10 @@ use crate::model::level::LevelRules;
 use crate::model::policy::Correlation;
 use crate::model::time::{Instant, Span};
 
-/// How many services stand how.
+/// How many services stand how, of those that are promised already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// All of them, observed yet or not.
+    /// All of them, promised already or not.
     pub services: u64,
     /// Those that are not there.
     pub down: u64,
@@ -240,6 +240,6 @@ impl<'a> ServiceView<'a> {
 
     /// Whether it is up itself, but one of several that it could depend on is out.
     fn has_only_lost_an_alternative(&self, at: Instant) -> bool {
-        self.has_lost_an_alternative(at) && self.own_state(at) == State::Up
+        self.service.since <= at && self.has_lost_an_alternative(at) && self.own_state(at) == State::Up
     }
 }

@@ -64,6 +64,8 @@ impl Engine {
         }
         let (state, kept, drills): (State, Kept, Drills) =
             BorshDeserialize::try_from_reader(&mut reader).map_err(damaged)?;
-        Ok(Self { state, registry: Registry::new(kept), drills })
+        let mut engine = Self { state, registry: Registry::new(kept), drills };
+        engine.find_recent();
+        Ok(engine)
     }
 }

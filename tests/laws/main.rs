@@ -8,6 +8,7 @@ mod correlation;
 mod drills;
 mod feeds;
 mod oracle;
+mod overview;
 mod retention;
 mod world;
 

@@ -23,9 +23,8 @@ use crate::model::time::{Instant, Span, Window};
 
 /// Open incidents that are shown whole: with more than that, a list is what helps.
 const OPEN_MAX: usize = 50;
-/// Restored ones that are shown, and for how long.
+/// Restored ones that are shown.
 const RESTORED_MAX: usize = 15;
-const LATELY: Span = Span::from_hours(24);
 
 #[derive(Template)]
 #[template(path = "now.html")]
@@ -41,7 +40,7 @@ struct Now<'a> {
     target: Option<Ratio>,
     feeds: Vec<FeedView<'a>>,
     receivers: Vec<Standing>,
-    alerts: usize,
+    alerts: i64,
 }
 
 /// An incident as it is shown among others.
@@ -121,21 +120,19 @@ impl Row {
 pub(super) async fn now(Shared(reading): Shared<Arc<Reading>>, asked: Asked) -> Response {
     let engine = reading.copy();
     let receivers = reading.deliveries.get().map(|known| known.standing()).unwrap_or_default();
-    shown(&of(&engine, asked.page(Place::Now, &reading, &engine), receivers))
+    let alerts = reading.telemetry.alerts_firing.get();
+    shown(&of(&engine, asked.page(Place::Now, &reading, &engine), receivers, alerts))
 }
 
-fn of(engine: &Engine, page: Page, receivers: Vec<Standing>) -> Now<'_> {
+fn of(engine: &Engine, page: Page, receivers: Vec<Standing>, alerts: i64) -> Now<'_> {
     let at = page.now;
-    let mut open: Vec<&Incident> = engine.incidents().filter(|incident| incident.status.is_open()).collect();
+    let mut open: Vec<&Incident> = engine.recent_incidents().filter(|incident| incident.status.is_open()).collect();
     // The gravest first; of equals those that nobody is on, then the latest.
     open.sort_by_key(|incident| {
         (incident.level.number(), incident.status != Status::Open, Reverse(incident.started), incident.id)
     });
-    let lately = |incident: &&Incident| {
-        matches!(incident.status, Status::Restored | Status::Reviewed)
-            && incident.restored.is_some_and(|restored| at.since(restored) < LATELY)
-    };
-    let mut restored: Vec<&Incident> = engine.incidents().filter(lately).collect();
+    let mut restored: Vec<&Incident> =
+        engine.recent_incidents().filter(|incident| !incident.status.is_open()).collect();
     restored.sort_by_key(|incident| (Reverse(incident.restored), incident.id));
     let standing = engine.standing(at);
     let all = engine.group("all");
@@ -157,7 +154,7 @@ fn of(engine: &Engine, page: Page, receivers: Vec<Standing>) -> Now<'_> {
         target,
         feeds: engine.feeds().collect(),
         receivers,
-        alerts: engine.alerts().count(),
+        alerts,
         page,
     }
 }
