@@ -173,6 +173,11 @@ impl Page {
         self.t("en", "zh")
     }
 
+    /// Whether it has an instant and a zone.
+    pub(super) fn tells_of_the_network(&self) -> bool {
+        self.place != Place::Elsewhere
+    }
+
     pub(super) fn zone(&self) -> &str {
         self.calendar.zone()
     }

@@ -257,7 +257,8 @@ impl Page {
         match value {
             Value::Ratio(ratio) => format!("≥ {}", ratio.percent()),
             Value::Limit(span) => format!("≤ {}", self.span(span)),
-            Value::Count(count) => format!("≥ {count}"),
+            // Some are to be reached, some not to be passed.
+            Value::Count(count) => count.to_string(),
         }
     }
 

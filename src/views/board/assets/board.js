@@ -10,7 +10,8 @@
 
   let began, loaded, pace;
   const asOf = () => {
-    const it = document.getElementById("as-of").dataset;
+    // A refusal tells of nothing.
+    const it = document.getElementById("as-of")?.dataset ?? { now: new Date().toISOString(), speed: 1 };
     [began, pace, loaded] = [Date.parse(it.now), Number(it.speed), performance.now()];
   };
   const now = () => began + (performance.now() - loaded) * pace;
@@ -177,5 +178,6 @@
   setInterval(count, 1000);
   // Figures of windows move even where nothing happens.
   setInterval(refresh, 30000);
+  // The frame has one part that lives.
   if (parts().length > 1) follow();
 })();
