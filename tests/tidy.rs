@@ -241,8 +241,8 @@ fn metrics_that_are_named_exist() {
     let source: String = files("src", "rs").into_iter().map(|(_, text)| text).collect();
     let mut problems = Vec::new();
     let readme = ("README.md".to_owned(), fs::read_to_string(root().join("README.md")).unwrap());
-    let rules = files("deploy/prometheus", "yml");
-    for (path, text) in files("dashboards", "json").into_iter().chain(rules).chain([readme]) {
+    let deployed = ["yml", "md", "toml"].into_iter().flat_map(|ending| files("deploy", ending));
+    for (path, text) in files("dashboards", "json").into_iter().chain(deployed).chain([readme]) {
         for name in metrics_in(&text) {
             if !source.contains(&format!("\"{name}\"")) {
                 problems.push(format!("{path}: there is no metric `{name}`"));
