@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use common::{Inbox, Server, alertmanager, ask, block_on, fournines, free_port, get, post, until};
+use common::{Inbox, Server, alertmanager, ask, block_on, fournines, free_port, get, post, status, until};
 use fournines::clock::{Clock, Stopwatch};
 use fournines::model::time::{Instant, Span};
 use serde_json::{Value, json};
@@ -306,6 +306,21 @@ fn silent_rules(prometheus: &Server, since: Instant) -> String {
     silent
 }
 
+/// The pages of the board to which panels link, the chosen service's among them.
+fn linked_pages() -> BTreeSet<String> {
+    let service = percent_encoding::utf8_percent_encode(CHOSEN, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let page = |link: &str| {
+        let path = link.strip_prefix("${board:raw}")?;
+        Some(path.split_once("${").map_or(path.to_owned(), |(before, _)| before.to_owned() + &service))
+    };
+    let of_one = |(_, dashboard): &(String, Value)| {
+        let mut links = Vec::new();
+        named(dashboard, "url", &mut links);
+        links.into_iter().filter_map(page).collect::<Vec<_>>()
+    };
+    dashboards().iter().flat_map(of_one).collect()
+}
+
 /// The names in the rules that begin like metrics of others.
 fn foreign_metrics() -> BTreeSet<String> {
     let rules = fs::read_to_string(root().join("deploy/prometheus/fournines.rules.yml")).unwrap();
@@ -359,6 +374,15 @@ fn everything_shown_and_every_rule_has_something_to_say() {
         }
     }
 
+    let pages = linked_pages();
+    assert!(
+        pages.contains("/incidents") && pages.iter().any(|page| page.starts_with("/services/core%2F")),
+        "{pages:?}"
+    );
+    // What reports there are is looked at where they are made.
+    for page in pages.iter().filter(|page| *page != "/reports") {
+        assert_eq!(status(&format!("{}{page}", daemon.url)), Some(200), "{page}");
+    }
     let foreign = foreign_metrics();
     assert!(foreign.contains("alertmanager_notifications_failed_total"), "{foreign:?}");
     for name in foreign {
