@@ -87,6 +87,8 @@ pub struct DaemonStatus {
     version: &'static str,
     /// Its time.
     now: Time,
+    /// The network's time zone, by its IANA name.
+    time_zone: String,
     /// When it started.
     started: Time,
     /// Where it keeps things.
@@ -137,6 +139,7 @@ pub async fn status(State(reading): State<Arc<Reading>>) -> Json<DaemonStatus> {
     Json(DaemonStatus {
         version: env!("CARGO_PKG_VERSION"),
         now: Time(reading.at(&engine)),
+        time_zone: engine.calendar().zone().to_owned(),
         started: Time(reading.started),
         storage: reading.storage.clone(),
         services: engine.services().len(),
