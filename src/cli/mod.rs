@@ -15,6 +15,7 @@ mod replay;
 mod send;
 mod serve;
 mod table;
+mod top;
 mod verify;
 
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ enum Command {
     Replay(replay::Arguments),
     Backtest(backtest::Arguments),
     Send(send::Arguments),
+    Top(top::Arguments),
     Verify(verify::Arguments),
     Drill(drill::Arguments),
     Generate(generate::Arguments),
@@ -64,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Backtest(arguments) => backtest::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Drill(arguments) => drill::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
@@ -98,6 +101,11 @@ fn settings(file: Option<&PathBuf>, catalog: Option<&PathBuf>) -> Result<Setting
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
     })
+}
+
+/// A variable of the environment; one that is empty is none.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// A runtime for commands that wait for something.

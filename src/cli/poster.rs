@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
+use reqwest::{RequestBuilder, Response};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// How often a body is tried: with doubling pauses, for about a minute.
 const TRIES_MAX: u32 = 8;
 const PAUSE_FIRST: Duration = Duration::from_millis(250);
 const PAUSE_LAST: Duration = Duration::from_secs(30);
+
+/// How long a stream is followed before it is asked for anew: it has no end of its own.
+const FOLLOWED_FOR_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Where events go.
 pub(super) struct Poster {
@@ -52,19 +58,49 @@ impl Poster {
     }
 
     /// What the daemon answers at a path, asked once.
-    pub(super) async fn get(&self, path: &str) -> Result<serde_json::Value, String> {
-        let mut request = self.client.get(format!("{}{path}", self.url));
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, String> {
+        self.read(self.once(self.client.get(format!("{}{path}", self.url))).await?).await
+    }
+
+    /// What the daemon answers to a JSON object, posted once.
+    pub(super) async fn ask<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, String> {
+        self.read(self.once(self.client.post(format!("{}{path}", self.url)).json(body)).await?).await
+    }
+
+    /// The daemon's server-sent events, from those after `last` on. They end only when the connection does.
+    pub(super) async fn follow(&self, path: &str, last: Option<&str>) -> Result<Response, String> {
+        let mut request = self.client.get(format!("{}{path}", self.url)).timeout(FOLLOWED_FOR_MAX);
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        self.once(request).await
+    }
+
+    /// The response to a request that is made once, if it is a good one.
+    async fn once(&self, mut request: RequestBuilder) -> Result<Response, String> {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        let failed = |error: reqwest::Error| format!("{}: {error}", self.url);
-        let response = request.send().await.map_err(failed)?;
+        let response = request.send().await.map_err(|error| self.failed(&error))?;
         let status = response.status();
         if status.is_success() {
-            return response.json().await.map_err(failed);
+            return Ok(response);
         }
         let refusal: Refusal = response.json().await.unwrap_or_default();
         Err(format!("{}: {status}: {}", self.url, refusal.detail))
+    }
+
+    async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, String> {
+        response.json().await.map_err(|error| self.failed(&error))
+    }
+
+    /// What failed, with what lies at the bottom of it: "connection refused" helps, "error sending request" does not.
+    fn failed(&self, error: &reqwest::Error) -> String {
+        let mut deepest: &dyn std::error::Error = error;
+        while let Some(below) = deepest.source() {
+            deepest = below;
+        }
+        format!("{}: {deepest}", self.url)
     }
 
     /// Posts lines of events. The body's hash is its key, so that trying again is harmless.

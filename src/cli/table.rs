@@ -1,5 +1,7 @@
 //! Tables for people: columns as wide as they need to be.
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::model::alert::{About, AlertKey, Owner};
 use crate::model::figures::Figures;
 use crate::model::level::Ratio;
@@ -16,8 +18,8 @@ pub(super) fn list(heading: &[&str], rows: &[Vec<String>]) -> String {
 
 fn lay_out(heading: &[&str], rows: &[Vec<String>], to_the_left: impl Fn(usize) -> bool) -> String {
     let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.chain([heading[column].chars().count()]).max().unwrap_or(0)
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width());
+        cells.chain([heading[column].width()]).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..heading.len()).map(width).collect();
     let heading: Vec<String> = heading.iter().map(|&cell| cell.to_owned()).collect();
@@ -27,11 +29,11 @@ fn lay_out(heading: &[&str], rows: &[Vec<String>], to_the_left: impl Fn(usize) -
             .iter()
             .zip(&widths)
             .enumerate()
-            .map(
-                |(column, (cell, &width))| {
-                    if to_the_left(column) { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-                },
-            )
+            .map(|(column, (cell, &width))| {
+                // A Chinese character takes two columns.
+                let blanks = width.saturating_sub(cell.width());
+                if to_the_left(column) { format!("{cell}{:blanks$}", "") } else { format!("{:blanks$}{cell}", "") }
+            })
             .collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');

@@ -75,10 +75,10 @@ impl<'a> Player<'a> {
     pub(super) async fn look_around(&mut self) -> Result<(), String> {
         let Scenario { name, plan, steps, .. } = self.scenario;
         let services: BTreeSet<&str> = steps.iter().map(|step| step.outage().0).collect();
-        self.poster.get("/api/v1/status").await?;
+        self.poster.get::<Value>("/api/v1/status").await?;
         for service in services {
             let path = format!("/api/v1/services/{}", utf8_percent_encode(service, NON_ALPHANUMERIC));
-            if self.poster.get(&path).await.is_err() {
+            if self.poster.get::<Value>(&path).await.is_err() {
                 eprintln!("the daemon knows no service {service}: nor its users, nor what it depends on");
             }
         }
@@ -183,7 +183,8 @@ impl<'a> Player<'a> {
         let mut after = String::new();
         loop {
             let drill = utf8_percent_encode(&self.drill, NON_ALPHANUMERIC);
-            let mut page = self.poster.get(&format!("/api/v1/incidents?drill={drill}&limit=1000{after}")).await?;
+            let mut page: Value =
+                self.poster.get(&format!("/api/v1/incidents?drill={drill}&limit=1000{after}")).await?;
             if let Value::Array(incidents) = page["incidents"].take() {
                 found.extend(incidents);
             }
