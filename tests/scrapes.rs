@@ -101,6 +101,27 @@ fn promtool_finds_nothing_wrong_with_the_older_format() {
 }
 
 #[test]
+fn a_clock_counts_in_the_windows_in_which_it_was_decided() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = fournines(folder.path(), free_port(), "");
+    let now = Clock::system().now();
+    let ran = |service: &str, from: i64, until: i64| {
+        let event = |kind: &str, ago: i64| {
+            let time = now.minus(Span::from_mins(ago)).to_string();
+            json!({"type": kind, "service": service, "time": time}).to_string() + "\n"
+        };
+        event("outage.started", from) + &event("outage.ended", until)
+    };
+    // Four hours are the limit: one passed it twenty minutes ago, one kept it two hours ago, one half an hour ago.
+    post(&daemon, &(ran("late", 260, 5) + &ran("kept", 180, 120) + &ran("also", 60, 30)));
+    let text = text(&format!("{}/metrics", daemon.url));
+    for (window, ratio) in [("1h", "0.5"), ("24h", "0.6666666666666666"), ("90d", "0.6666666666666666")] {
+        let line = format!("fournines_clock_compliance_ratio{{clock=\"repair\",window=\"{window}\"}} {ratio}");
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+}
+
+#[test]
 fn what_is_read_is_packed_for_those_who_take_it() {
     let folder = tempfile::tempdir().unwrap();
     let daemon = fournines(folder.path(), free_port(), "");

@@ -1,7 +1,7 @@
 //! `/metrics`: figures of the engine as a collector that reads one consistent view at each scrape, so that nothing
 //! has to be kept up between scrapes and a service that is gone leaves no stale series.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use prometheus::core::{Collector, Desc};
@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::model::event::Cause;
 use crate::model::figures::{Figures, State};
+use crate::model::incident::{Incident, Status};
 use crate::model::level::{Level, Ratio};
 use crate::model::procedure::ClockName;
 use crate::model::time::{Instant, Window};
@@ -225,7 +226,7 @@ fn services(engine: &Engine, at: Instant, services_max: usize) -> Vec<MetricFami
 fn incidents(engine: &Engine, at: Instant) -> Vec<MetricFamily> {
     let mut open = Family::gauge("fournines_incidents_open", "Incidents that are not restored, by level.");
     for level in Level::ALL {
-        let count = engine.incidents().filter(|i| i.status.is_open() && i.level == level).count();
+        let count = engine.recent_incidents().filter(|i| i.status.is_open() && i.level == level).count();
         open.push(&[("level", level.name())], count as f64);
     }
     let counts = engine.counts();
@@ -255,5 +256,32 @@ fn incidents(engine: &Engine, at: Instant) -> Vec<MetricFamily> {
     for target in &engine.targets(at).base {
         targets.push(&[("clause", &target.clause), ("target", &target.name)], target.value.base());
     }
-    [open, total, breaches, targets].into_iter().filter_map(Family::done).collect()
+    [open, total, breaches, compliance(engine, at), targets].into_iter().filter_map(Family::done).collect()
+}
+
+/// How many of the clocks that were decided in a window were kept: decided is one when it stops, or when its limit passes
+/// before that.
+fn compliance(engine: &Engine, at: Instant) -> Family {
+    let mut windows = Window::ALL;
+    windows.sort_unstable_by_key(|window| window.name());
+    let mut counts: BTreeMap<&ClockName, [(u64, u64); Window::ALL.len()]> = BTreeMap::new();
+    let counted = |incident: &&Incident| !matches!(incident.status, Status::Merged | Status::Withdrawn);
+    for clock in engine.incidents().filter(counted).flat_map(|incident| &incident.clocks) {
+        let Some(decided) = clock.breached.or(clock.stopped).filter(|&decided| decided < at) else { continue };
+        for (window, (kept, all)) in windows.iter().zip(counts.entry(&clock.name).or_default()) {
+            let is_in = decided >= at.minus(window.length());
+            *all += u64::from(is_in);
+            *kept += u64::from(is_in && clock.breached.is_none());
+        }
+    }
+    let mut family = Family::gauge(
+        "fournines_clock_compliance_ratio",
+        "The share of the clocks decided in the rolling window that stopped within their limit; absent when none was.",
+    );
+    for (clock, counts) in counts {
+        for (window, (kept, all)) in windows.iter().zip(counts).filter(|(_, (_, all))| *all > 0) {
+            family.push(&[("clock", clock.as_str()), ("window", window.name())], kept as f64 / all as f64);
+        }
+    }
+    family
 }
