@@ -22,6 +22,7 @@ pub(crate) fn problems(browser: &Browser, width: u32) -> Vec<String> {
     let mut all = browser.complaints();
     all.extend(structure(browser));
     all.extend(too_wide(browser, width));
+    all.extend(sticks_out(browser));
     all.extend(inaccessible(browser));
     all
 }
@@ -59,6 +60,18 @@ pub(crate) fn too_wide(browser: &Browser, width: u32) -> Vec<String> {
     texts(&browser.eval(&format!("{DESCRIBE}{}", script.replace("WIDTH", &width.to_string()))))
 }
 
+/// What is larger than the box that is drawn around it.
+fn sticks_out(browser: &Browser) -> Vec<String> {
+    texts(&browser.eval(&format!(
+        "{DESCRIBE}
+        const isDrawn = e => {{ const s = getComputedStyle(e); return parseFloat(s.borderRightWidth) > 0
+            && s.borderRightStyle !== 'none' && s.overflowX === 'visible' && s.display !== 'inline'; }};
+        return [...document.querySelectorAll('body *')].filter(e =>
+            e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1 && isDrawn(e) && !e.matches('input, select, textarea'))
+            .map(e => `${{e.scrollWidth}} px are in a box of ${{e.clientWidth}} px: ${{describe(e)}}`);"
+    )))
+}
+
 /// What is wrong with the skeleton of the page and with its texts.
 fn structure(browser: &Browser) -> Vec<String> {
     let seen = browser.eval(
@@ -91,37 +104,36 @@ fn structure(browser: &Browser) -> Vec<String> {
     wrong
 }
 
-/// What cannot be reached with the Tab key, and what does not show that it has the focus.
+/// What cannot be reached with the Tab key, and what does not show that it has the focus. Elements are known by their
+/// places, since a live page puts others there while this goes on.
 pub(crate) fn out_of_reach(browser: &Browser) -> Vec<String> {
-    let expected = browser.eval(
-        "window.reached = new Map();
-        // The ring of the focus may belong to something around the element, or be a shadow.
-        const ring = e => { const s = getComputedStyle(e);
-            return `${s.outlineStyle} ${s.outlineWidth} ${s.boxShadow} ${s.borderColor} ${s.backgroundColor} ${s.textDecorationLine}`; };
-        window.wanted = [...document.querySelectorAll(
-            'a[href], button, input, select, textarea, summary, [tabindex]')].filter(e =>
-            e.checkVisibility({ visibilityProperty: true }) && !e.disabled && e.tabIndex >= 0 && e.type !== 'hidden'
-            && !e.closest('[inert], dialog:not([open])'));
-        const before = new Map(window.wanted.map(e => [e, ring(e)]));
-        document.addEventListener('focusin', event => {
-            const e = event.target;
-            window.reached.set(e, ring(e) !== before.get(e));
-        });
+    let expected = browser.eval(&format!(
+        "{DESCRIBE}
+        const place = e => e === document.body ? '' :
+            place(e.parentElement) + '/' + [...e.parentElement.children].indexOf(e);
+        // The ring of the focus may be a shadow or another colour just as well.
+        const look = e => {{ const s = getComputedStyle(e);
+            return [s.outlineStyle, s.outlineWidth, s.boxShadow, s.borderColor, s.backgroundColor, s.textDecorationLine].join(); }};
+        const all = [...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex]')];
+        window.wanted = new Map(all.filter(e =>
+            e.checkVisibility({{ visibilityProperty: true }}) && !e.disabled && e.tabIndex >= 0
+            // Of a group of radio buttons one has the focus, the others are reached with the arrows.
+            && !['hidden', 'radio'].includes(e.type) && !e.closest('[inert], dialog:not([open])'),
+        ).map(e => [place(e), {{ look: look(e), name: describe(e) }}]));
+        window.reached = new Map();
+        document.addEventListener('focusin', event => window.reached.set(
+            place(event.target), look(event.target) !== window.wanted.get(place(event.target))?.look));
         document.activeElement?.blur();
         window.scrollTo(0, 0);
-        return window.wanted.length;",
-    );
-    // One more than there are, since the first may go to the page itself.
+        return window.wanted.size;"
+    ));
+    // Two more than there are, since the first may go to the page itself.
     let presses = usize::try_from(expected.as_u64().unwrap()).unwrap() + 2;
     browser.press(std::iter::repeat_n(char::from(fantoccini::key::Key::Tab), presses));
-    texts(&browser.eval(&format!(
-        "{DESCRIBE}
-        // Of a group of radio buttons one has the focus, the others are reached with the arrows.
-        const missed = window.wanted.filter(e => !window.reached.has(e) && e.type !== 'radio');
-        const unseen = [...window.reached].filter(([e, seen]) => !seen && window.wanted.includes(e)).map(([e]) => e);
-        return [...missed.map(e => 'Tab does not reach ' + describe(e)),
-            ...unseen.map(e => 'it does not show that it has the focus: ' + describe(e))];"
-    )))
+    texts(&browser.eval(
+        "return [...window.wanted].filter(([place]) => window.reached.get(place) !== true).map(([place, { name }]) =>
+            (window.reached.has(place) ? 'it does not show that it has the focus: ' : 'Tab does not reach ') + name);",
+    ))
 }
 
 fn texts(found: &Value) -> Vec<String> {

@@ -17,7 +17,7 @@ mod world;
 use browser::{Browser, Manner, NARROW, USUAL, WIDE};
 use checks::{inaccessible, out_of_reach, problems, too_wide};
 use common::{get, post};
-use fournines::clock::Clock;
+use fournines::clock::{Clock, Stopwatch};
 use serde_json::{Value, json};
 use world::{FRESH, HOSTILE, MARKUP, OVERDUE, RESTORED, RING, World, said};
 
@@ -77,29 +77,37 @@ fn every_page_can_be_used_with_the_keyboard_alone() {
     assert!(all.is_empty(), "\n{}", all.join("\n"));
 }
 
+/// Has the page note when each incident came onto it, in `window.seen`.
+const NOTE_WHAT_APPEARS: &str = "
+    window.seen = {};
+    const note = () => document.querySelectorAll('#open [data-incident]').forEach(e => {
+        window.seen[e.dataset.incident] ??= Date.now();
+    });
+    addEventListener('DOMContentLoaded', () => new MutationObserver(note).observe(
+        document.body, { childList: true, subtree: true, attributes: true }));";
+
+fn now_ms() -> f64 {
+    Clock::system().now().as_micros() as f64 / 1000.0
+}
+
 #[test]
 fn an_outage_appears_within_a_second_and_the_page_is_not_loaded_anew() {
     let world = World::empty();
     let browser = Browser::open(USUAL);
+    browser.prepare(NOTE_WHAT_APPEARS);
     browser.visit(&world.url("/"));
-    browser.eval(
-        "window.isSame = true;
-        window.seen = {};
-        new MutationObserver(() => document.querySelectorAll('#open [data-incident]').forEach(e => {
-            window.seen[e.dataset.incident] ??= Date.now();
-        })).observe(document.body, { childList: true, subtree: true, attributes: true });",
-    );
-    // The first may come while the page has yet to begin to follow; it must not be missed all the same.
+    browser.eval("window.isSame = true");
     let mut waits = Vec::new();
     for service in ["core-1", "core-2", "core-3"] {
-        let posted_ms = Clock::system().now().as_micros() as f64 / 1000.0;
+        let posted_ms = now_ms();
         post(&world.daemon, &said("outage.started", service, 0, &json!({ "users": 100 })));
         let id = world.id(service);
         let seen = browser.until("the outage is on the page", &format!("return window.seen['{id}']"));
         waits.push(seen.as_f64().unwrap() - posted_ms);
         assert!(browser.text("#open").contains(service));
     }
-    assert!(waits[1..].iter().all(|&wait| wait < APPEARS_WITHIN_MS), "after so many milliseconds: {waits:?}");
+    println!("after so many milliseconds: {waits:?}");
+    assert!(waits.iter().all(|&wait| wait < APPEARS_WITHIN_MS), "after so many milliseconds: {waits:?}");
 
     // So does its end.
     post(&world.daemon, &said("outage.ended", "core-2", 0, &json!({})));
@@ -113,6 +121,83 @@ fn an_outage_appears_within_a_second_and_the_page_is_not_loaded_anew() {
     );
     assert_eq!(browser.eval("return window.isSame"), true, "the page was loaded anew");
     assert_eq!(browser.complaints(), [""; 0]);
+}
+
+/// What happens after the page was made and before it follows the stream must not be missed.
+#[test]
+fn nothing_is_missed_between_the_page_and_its_stream() {
+    let world = World::empty();
+    let browser = Browser::open(USUAL);
+    let event = said("outage.started", "core-1", 0, &json!({})).trim().replace('\'', "");
+    browser.prepare(&format!(
+        "{NOTE_WHAT_APPEARS}
+        window.EventSource = new Proxy(window.EventSource, {{ construct(target, given) {{
+            if (!window.postedAt) {{
+                const request = new XMLHttpRequest();
+                request.open('POST', '/api/v1/events', false);
+                request.setRequestHeader('content-type', 'application/json');
+                window.postedAt = Date.now();
+                request.send('{event}');
+            }}
+            return new target(...given);
+        }} }});"
+    ));
+    browser.visit(&world.url("/"));
+    let wait = browser.until(
+        "the outage is on the page",
+        "const [at] = Object.values(window.seen); return at && at - window.postedAt",
+    );
+    assert!(wait.as_f64().unwrap() < APPEARS_WITHIN_MS, "after {wait} ms");
+}
+
+#[test]
+fn a_lost_connection_is_said_and_mended() {
+    let mut world = World::empty();
+    let browser = Browser::open(USUAL);
+    browser.visit(&world.url("/"));
+    browser.eval("window.isSame = true");
+    post(&world.daemon, &said("outage.started", "core-1", 0, &json!({})));
+    browser.until("the page is live", "return document.querySelector('#open').innerText.includes('core-1')");
+    let says =
+        "return document.querySelector('#lost').checkVisibility() && document.querySelector('#lost').innerText";
+    assert_eq!(browser.eval(says), false);
+    world.outlive(|| {
+        browser.until("the page says that it is not up to date", says);
+        assert!(browser.text("#open").contains("core-1"), "what was known is still shown");
+    });
+    post(&world.daemon, &said("outage.started", "core-2", 0, &json!({})));
+    browser.until("the page is live again", "return document.querySelector('#open').innerText.includes('core-2')");
+    browser.until("it says nothing any more", "return !document.querySelector('#lost').checkVisibility()");
+    assert_eq!(browser.eval("return window.isSame"), true, "the page was loaded anew");
+}
+
+#[test]
+fn what_somebody_is_at_is_left_alone() {
+    let world = World::full();
+    let browser = Browser::open(USUAL);
+    let id = world.id(FRESH);
+    browser.visit(&world.url(&format!("/incidents/{id}")));
+    let field = format!("form[action=\"/incidents/{id}/acknowledge\"] [name=detail]");
+    browser.fill(&field, "half of what I");
+    post(
+        &world.daemon,
+        &said("repair.dispatched", FRESH, 0, &json!({ "by": "somebody else", "detail": "team 7" })),
+    );
+    browser.until("the page shows it", "return document.querySelector('main').innerText.includes('team 7')");
+    browser.press(" mean".chars());
+    let typed = browser.eval(&format!("return document.querySelector('{field}').value"));
+    assert_eq!(typed, "half of what I mean");
+
+    // Whoever has come to an incident with the keyboard stays with it while others come and go.
+    browser.visit(&world.url("/"));
+    browser.press(['j', 'j']);
+    let current = "return document.activeElement?.closest('[data-incident]')?.dataset.incident";
+    let before = browser.eval(current);
+    assert!(before.is_string());
+    post(&world.daemon, &said("outage.started", "somewhere/else", 0, &json!({ "users": 3_000_000 })));
+    browser
+        .until("the page shows it", "return document.querySelector('#open').innerText.includes('somewhere/else')");
+    assert_eq!(browser.eval(current), before);
 }
 
 #[test]
@@ -129,12 +214,15 @@ fn clocks_count() {
         };
         let clock = format!("document.querySelector('{within}time[data-deadline]').textContent.trim()");
         let shown = |browser: &Browser| browser.eval(&format!("return {clock}"));
+        let begun = Stopwatch::start();
         let mut texts = vec![shown(&browser)];
         while texts.len() < 4 {
             let last = texts.last().unwrap().as_str().unwrap().to_owned();
             texts
                 .push(browser.until("the clock counts", &format!("const t = {clock}; return t !== {last:?} && t")));
         }
+        // Three changes are three seconds of its own; a page that is fetched anew now and then takes far longer.
+        assert!(begun.seconds() < 20.0, "{path}: {texts:?} took {} s", begun.seconds());
         texts.dedup();
         assert_eq!(texts.len(), 4, "{path}: {texts:?}");
     }
@@ -180,6 +268,9 @@ fn acknowledging_works_where_scripts_are_blocked() {
     acknowledge(&World::full(), NO_SCRIPTS);
 }
 
+/// The name of a field of a form, and what is put into it.
+type Field = (&'static str, &'static str);
+
 #[test]
 fn every_stage_can_be_said_in_the_page() {
     let world = World::full();
@@ -188,13 +279,13 @@ fn every_stage_can_be_said_in_the_page() {
     browser.visit(&world.url(&format!("/incidents/{id}")));
     let review =
         [("root_cause", "a worn fan"), ("action", "check the fans"), ("owner", "wang"), ("due", "2027-04-01")];
-    let deeds: [(&str, &[(&str, &str)], &str); 12] = [
+    let deeds: [(&str, &[Field], &str); 12] = [
         ("acknowledge", &[], "acknowledged"),
         ("dispatch", &[("detail", "two teams")], "acknowledged"),
         ("locate", &[("cause", "equipment")], "acknowledged"),
         ("hold", &[("reason", "no access")], "acknowledged"),
         ("resume", &[], "acknowledged"),
-        ("reclassify", &[("level", "2"), ("reason", "a hospital's line")], "acknowledged"),
+        ("reclassify", &[("level", "1"), ("reason", "a hospital's line")], "acknowledged"),
         ("mitigate", &[], "mitigated"),
         ("repair", &[], "mitigated"),
         ("notify", &[("notice", "customers")], "mitigated"),
@@ -227,7 +318,7 @@ fn every_stage_can_be_said_in_the_page() {
         assert_eq!(shown["status"], status, "{stage}: {}: {shown}", browser.text("main"));
     }
     let shown = world.incident(FRESH);
-    assert_eq!((&shown["cause"], &shown["level"]), (&json!("equipment"), &json!(2)));
+    assert_eq!((&shown["cause"], &shown["level"]), (&json!("equipment"), &json!(1)));
     assert_eq!(
         (&shown["holds"][0]["reason"], &shown["notices"][0]["notice"]),
         (&json!("no access"), &json!("customers"))
@@ -474,23 +565,29 @@ fn another_site_cannot_press_the_buttons() {
         format!("<form method=post action={action}><input name=by value=mallory><button>win</button></form>");
     browser.visit(&format!("data:text/html,{page}"));
     browser.click("button");
-    browser
-        .until("the daemon answered", &format!("return location.href === '{action}' && document.body?.innerText"));
+    browser.until("the daemon answered", "return location.protocol === 'http:' && document.body?.innerText");
     assert_eq!(world.incident(FRESH)["acknowledged"], Value::Null);
 }
 
 #[test]
-fn the_first_page_is_light() {
+fn the_first_page_is_light_whatever_happens() {
     let world = World::full();
-    let browser = Browser::open(USUAL);
-    browser.visit(&world.url("/"));
-    let loaded = browser.eval(
-        "return ['navigation', 'resource'].flatMap(type => performance.getEntriesByType(type))
-            .map(entry => [new URL(entry.name).pathname, entry.transferSize]);",
-    );
-    let whole: f64 = loaded.as_array().unwrap().iter().map(|part| part[1].as_f64().unwrap()).sum();
-    println!("{whole} bytes: {loaded}");
-    assert!(whole > 0.0 && whole <= FIRST_LOAD_BYTES, "{whole} bytes: {loaded}");
+    let storm: String =
+        (0..2000).map(|n| said("outage.started", &format!("storm/olt-{n}"), 1, &json!({}))).collect();
+    for events in ["", &storm] {
+        if !events.is_empty() {
+            post(&world.daemon, events);
+        }
+        let browser = Browser::open(USUAL);
+        browser.visit(&world.url("/"));
+        let loaded = browser.eval(
+            "return ['navigation', 'resource'].flatMap(type => performance.getEntriesByType(type))
+                .map(entry => [new URL(entry.name).pathname, entry.transferSize]);",
+        );
+        let whole: f64 = loaded.as_array().unwrap().iter().map(|part| part[1].as_f64().unwrap()).sum();
+        println!("{whole} bytes: {loaded}");
+        assert!(whole > 0.0 && whole <= FIRST_LOAD_BYTES, "{whole} bytes: {loaded}");
+    }
 }
 
 /// The checks themselves: of a page that is wrong in every way they must find each.
@@ -500,12 +597,20 @@ fn the_checks_find_what_is_wrong() {
     browser.resize(NARROW);
     let page = "<title>x</title><body><img src='/none.png'><p style='width:900px;color:%23ccc;background:white'>pale NaN</p>\
         <a href='%23' style='outline:none'>no ring</a><a href='%23' onfocus='this.nextElementSibling.nextElementSibling.focus()'>\
-        a</a><a href='%23'>skipped</a><a href='%23'>b</a><script>console.error('oops')</script>";
+        a</a><a href='%23'>skipped</a><a href='%23'>b</a><p style='width:50px;border:1px solid'><b>Donaudampfschifffahrt</b></p><script>console.error('oops')</script>";
     browser.visit(&format!("data:text/html,{page}"));
     let found = problems(&browser, NARROW.0).join("\n");
-    for wanted in
-        ["oops", "image-alt", "color-contrast", "html-has-lang", "NaN", "px wide", "of headings", "of main"]
-    {
+    for wanted in [
+        "oops",
+        "image-alt",
+        "color-contrast",
+        "html-has-lang",
+        "NaN",
+        "px wide",
+        "in a box",
+        "of headings",
+        "of main",
+    ] {
         assert!(found.contains(wanted), "{wanted} is not in\n{found}");
     }
     let found = out_of_reach(&browser).join("\n");

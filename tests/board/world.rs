@@ -13,7 +13,7 @@ use crate::common::{Server, fournines, free_port, get, post, until};
 pub(crate) const RING: &str = "guangdong/guangzhou/ring-1";
 /// An interruption that nobody acknowledged, and that should have been repaired by now.
 pub(crate) const OVERDUE: &str = "hunan/changsha/agg-2";
-/// One whose clocks still run, and that will be graver in a while.
+/// One whose clocks still run, of the second level.
 pub(crate) const FRESH: &str = "shanghai/pudong/olt-3";
 /// A small one with words in it that would be markup.
 pub(crate) const HOSTILE: &str = "beijing/olt-7";
@@ -71,7 +71,9 @@ regulators = ["cn", "us-fcc"]
 /// A daemon and its storage.
 pub(crate) struct World {
     pub(crate) daemon: Server,
-    _folder: TempDir,
+    settings: String,
+    port: u16,
+    folder: TempDir,
 }
 
 impl World {
@@ -89,8 +91,17 @@ impl World {
             std::fs::write(&file, catalog).unwrap();
             first = format!("catalog.file = \"{}\"\n", file.display());
         }
-        let daemon = fournines(folder.path(), free_port(), &(first + settings));
-        Self { daemon, _folder: folder }
+        let (port, settings) = (free_port(), first + settings);
+        let daemon = fournines(folder.path(), port, &settings);
+        Self { daemon, settings, port, folder }
+    }
+
+    /// Kills the daemon, lets something be done without it, and starts it again at the same address.
+    pub(crate) fn outlive(&mut self, meanwhile: impl FnOnce()) {
+        self.daemon.child.kill().unwrap();
+        self.daemon.child.wait().unwrap();
+        meanwhile();
+        self.daemon = fournines(self.folder.path(), self.port, &self.settings);
     }
 
     /// One with some of everything.
@@ -230,7 +241,7 @@ fn present() -> String {
     say("outage.ended", "guangdong/guangzhou/olt-3", 20, json!({}));
 
     say("outage.started", OVERDUE, 260, json!({ "detail": "no answer" }));
-    say("outage.started", FRESH, 12, json!({ "users": 50_000 }));
+    say("outage.started", FRESH, 25, json!({ "users": 50_000 }));
     say("outage.started", HOSTILE, 8, json!({ "users": 800, "detail": MARKUP }));
     say("repair.acknowledged", HOSTILE, 5, json!({ "by": MARKUP, "detail": MARKUP }));
     say("outage.started", "sichuan/chengdu/olt-9", 25, json!({ "severity": "degraded", "weight": 0.4 }));
