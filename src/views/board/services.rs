@@ -7,7 +7,7 @@ use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State as Shared};
 use axum::response::{IntoResponse, Response};
-use memchr::memmem;
+use memchr::memchr2_iter;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
@@ -244,13 +244,17 @@ impl Sought {
     }
 }
 
-/// Whether a text holds a word in lower case.
+/// Whether a text holds a word in lower case. Nearly all names are ASCII, and none of those is copied for it: there may be
+/// a million to look at.
 fn holds(text: &str, word: &str) -> bool {
-    if memmem::find(text.as_bytes(), word.as_bytes()).is_some() {
-        return true;
-    }
-    let has_upper = text.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii());
-    has_upper && text.to_lowercase().contains(word)
+    let (text_bytes, word_bytes) = (text.as_bytes(), word.as_bytes());
+    let Some(&first) = word_bytes.first() else { return true };
+    let is_here = |at: usize| {
+        let part = text_bytes.get(at..at + word_bytes.len());
+        part.is_some_and(|part| part.eq_ignore_ascii_case(word_bytes))
+    };
+    memchr2_iter(first, first.to_ascii_uppercase(), text_bytes).any(is_here)
+        || !text.is_ascii() && text.to_lowercase().contains(word)
 }
 
 impl Row {

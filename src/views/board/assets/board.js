@@ -48,7 +48,8 @@
       time.replaceChildren(own.format(new Date(time.dateTime)), there);
       time.dataset.home = "";
     }
-    document.getElementById("own-zone").textContent = say(`, yours (${zone}) come first`, `，您所在时区（${zone}）在前`);
+    const told = document.getElementById("own-zone");
+    if (told) told.textContent = say(`, yours (${zone}) come first`, `，您所在时区（${zone}）在前`);
   };
 
   // ---- news ----
