@@ -167,6 +167,25 @@ impl Plans {
     }
 }
 
+/// When something was said of a maintenance, and the time it was given; none when it was called off.
+pub(super) type Said = (Instant, Option<(Instant, Instant)>);
+
+impl Maintenance {
+    /// All that was said and not taken back, by whom it is for and the maintenance's key, in order of time.
+    pub(super) fn notices(&self) -> impl Iterator<Item = (Scope, &str, Vec<Said>)> {
+        let said = |notice: &Notice| match notice.plan {
+            Plan::During { from, until } => (notice.at, Some((from, until))),
+            Plan::Nothing => (notice.at, None),
+        };
+        self.by_scope.iter().flat_map(move |(&scope, plans)| {
+            plans.by_key.iter().map(move |(key, notices)| {
+                let known = notices.iter().filter(|notice| !notice.retracted).map(said);
+                (scope, &**key, known.collect())
+            })
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

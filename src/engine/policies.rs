@@ -91,6 +91,11 @@ impl Policies {
         &self.version(at).targets
     }
 
+    /// The instants from which targets are or were promised, in order.
+    pub(super) fn promised_from(&self) -> impl DoubleEndedIterator<Item = Instant> {
+        self.versions.iter().map(|version| version.from)
+    }
+
     /// When other targets come into force next.
     pub(super) fn next_after(&self, at: Instant) -> Option<Instant> {
         self.versions.iter().map(|version| version.from).find(|&from| from > at)

@@ -96,6 +96,19 @@ impl Calendar {
         self.range(unit, date)
     }
 
+    /// The name of the unit that holds `at`, as [`Calendar::named`] reads it.
+    #[must_use]
+    pub fn name(&self, unit: Unit, at: Instant) -> String {
+        let Some(date) = self.date(at) else { return at.to_string() };
+        let (year, month, day) = (date.year(), date.month(), date.day());
+        match unit {
+            Unit::Day => format!("{year:04}-{month:02}-{day:02}"),
+            Unit::Month => format!("{year:04}-{month:02}"),
+            Unit::Quarter => format!("{year:04}-Q{}", (month + 2) / 3),
+            Unit::Year => format!("{year:04}"),
+        }
+    }
+
     /// The period that `text` names: `2026-03-14`, `2026-03`, `2026-Q1` or `2026`.
     ///
     /// # Errors
@@ -209,6 +222,16 @@ mod tests {
         );
         assert_eq!(shanghai.stamp(at.plus(Span::TICK)), "2026-04-01 01:00:00+08:00");
         assert_eq!(shanghai.day_number(at), Calendar::default().day_number(at.plus(Span::from_hours(8))));
+    }
+
+    #[test]
+    fn a_unit_is_named_as_it_is_read() {
+        let berlin = Calendar::new("Europe/Berlin").unwrap();
+        let at: Instant = "2026-03-31T23:30:00Z".parse().unwrap();
+        for (unit, name) in Unit::ALL.into_iter().zip(["2026-04-01", "2026-04", "2026-Q2", "2026"]) {
+            assert_eq!(berlin.name(unit, at), name);
+            assert_eq!(berlin.named(name).unwrap(), berlin.containing(unit, at));
+        }
     }
 
     #[test]
