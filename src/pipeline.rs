@@ -179,6 +179,7 @@ impl Pipeline {
             let mut engine = write(&self.engine);
             apply_batch(&mut engine, received, (source, None), [input], &mut effects, |_, _| {});
             engine.advance(received, &mut effects);
+            self.telemetry.applied.set(self.journal.sequence().cast_signed());
         }
         self.hand_out(&effects);
         Ok(())
@@ -257,11 +258,17 @@ impl Pipeline {
             return Ok(0);
         }
         let mut effects = Vec::new();
-        write(&self.engine).advance(now, &mut effects);
-        if effects.is_empty() {
-            return Ok(0);
+        {
+            let mut engine = write(&self.engine);
+            engine.advance(now, &mut effects);
+            if effects.is_empty() {
+                return Ok(0);
+            }
+            // It is at no place in the journal until that says how late it became.
+            self.telemetry.applied.set(-1);
         }
         let noted = note_time(&mut self.journal, now, &self.telemetry);
+        self.telemetry.applied.set(self.journal.sequence().cast_signed());
         // A page does not depend on the disk.
         self.hand_out(&effects);
         noted
@@ -316,7 +323,11 @@ impl Pipeline {
             events += receipt.accepted + receipt.duplicates;
             answers.push((submission.reply, receipt));
         }
-        write(&self.engine).advance(received, &mut effects);
+        {
+            let mut engine = write(&self.engine);
+            engine.advance(received, &mut effects);
+            self.telemetry.applied.set(self.journal.sequence().cast_signed());
+        }
         self.hand_out(&effects);
         // Whoever asks next sees what became of it.
         for (reply, receipt) in answers {

@@ -41,6 +41,8 @@ pub struct Telemetry {
     pub commit_failures: IntCounter,
     /// The last sequence number.
     pub sequence: IntGauge,
+    /// The last sequence number that the engine has all of. Read and written under the engine's lock.
+    pub applied: IntGauge,
     /// The file's size.
     pub journal_bytes: IntGauge,
     /// The first sequence number kept.
@@ -77,6 +79,8 @@ pub struct Telemetry {
     pub event_to_alert_seconds: Histogram,
     /// Effects by kind and reason.
     pub effects: IntCounterVec,
+    /// Reports that were to be frozen, by what became of them.
+    pub reports: IntCounterVec,
 }
 
 impl Telemetry {
@@ -121,6 +125,11 @@ impl Telemetry {
             )?,
             commit_failures: make.counter("fournines_journal_commit_failures_total", "Commits that failed.")?,
             sequence: make.gauge("fournines_journal_sequence", "The sequence number of the last durable batch.")?,
+            applied: make.gauge(
+                "fournines_journal_applied_sequence",
+                "The sequence number of the last batch that figures have: behind the last durable one for as long as it is \
+                 being taken in.",
+            )?,
             journal_bytes: make.gauge("fournines_journal_bytes", "The size of the journal's file.")?,
             first_sequence: make.gauge(
                 "fournines_journal_first_sequence",
@@ -194,6 +203,11 @@ impl Telemetry {
                 "fournines_effects_total",
                 "What the engine caused, by kind and reason.",
                 &["kind", "reason"],
+            )?,
+            reports: make.counters(
+                "fournines_reports_total",
+                "Reports of periods that are over: frozen for the first time, revised, or failed and tried again.",
+                &["outcome"],
             )?,
             registry,
         })

@@ -166,6 +166,14 @@ impl Journal {
         chain::shown(&self.chain)
     }
 
+    /// The link of the chain at a batch; absent when it was dropped, or is not there.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn head_at(&self, sequence: u64) -> Result<Option<String>, JournalError> {
+        Ok(self.link_of(sequence)?.as_ref().map(chain::shown))
+    }
+
     /// The file.
     #[must_use]
     pub fn file(&self) -> &Path {
