@@ -3,6 +3,8 @@
 mod carriers;
 mod openapi;
 mod readiness;
+mod reports;
+mod stored;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -22,14 +24,12 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
 
 use crate::clock::Clock;
-use crate::config::{Settings, from_record, to_record};
-use crate::engine::{Engine, Input};
+use crate::config::{Settings, to_record};
+use crate::engine::Engine;
 use crate::ingest::actions::{Desk, act};
-use crate::ingest::decode::{Gate, Layout, decode};
 use crate::ingest::form;
 use crate::ingest::http::{Intake, post_events};
-use crate::journal::{self, Checkpoints, Journal, JournalError, Keep, Kind, Stored};
-use crate::model::time::Instant;
+use crate::journal::{self, Checkpoints, Journal, JournalError, Keep};
 use crate::notify::{self, Alertmanager, Outbox, Wire};
 use crate::pipeline::{self, CheckpointPace, Checkpointer, INBOX_MAX, Pipeline, Submission};
 use crate::problem::Problem;
@@ -43,11 +43,13 @@ use crate::views::api::{self, Reading};
 use crate::views::board;
 use crate::views::export;
 use crate::views::metrics::EngineCollector;
+use crate::views::report::routes as report;
 use crate::views::runbooks;
 use crate::views::scrape::{self, Scraping};
 use crate::views::stream::{self, Following};
 use crate::views::targets;
 use readiness::{Reader, Readiness, readyz, when_ready};
+pub use stored::decode_stored;
 
 /// How long receivers are given to take the last news when the daemon stops.
 const LAST_NEWS_SECONDS_MAX: u64 = 15;
@@ -150,6 +152,7 @@ impl Daemon {
             telemetry: telemetry.clone(),
             stopping: front.clone(),
         });
+        let base_url = settings.server.external_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let reading = Arc::new(Reading {
             engine: engine.clone(),
             clock: clock.clone(),
@@ -157,6 +160,7 @@ impl Daemon {
             started: clock.now(),
             storage: settings.storage.path.display().to_string(),
             file: journal::file_in(&settings.storage.path),
+            base_url: base_url.clone(),
             deliveries: Arc::default(),
         });
         let shown = reading.clone();
@@ -168,11 +172,10 @@ impl Daemon {
         let changes = Changes::default();
         let following = Following::new(reading.clone(), changes.clone(), front.clone());
         let deliveries = reading.deliveries.clone();
-        let routes = routes(intake, desk.clone(), reading, following, ready.clone());
+        let routes = routes(intake, desk.clone(), reading.clone(), following, ready.clone());
         let door = tokio::spawn(server::run(listener, routes, telemetry.accept_failures.clone(), front.clone()));
 
         let alerting = settings.alerting.clone();
-        let base_url = settings.server.external_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let reader = Reader::new(ready.clone());
         let opened = open(settings, engine, changes, clock.clone(), telemetry.clone(), (submissions, reader)).await;
         let parts = opened.and_then(|(hall, stop_hall, outbox)| {
@@ -189,6 +192,7 @@ impl Daemon {
             }
         };
         ready.set(true);
+        tokio::spawn(reports::keep(reading, front.clone()));
         let stop = CancellationToken::new();
         let ending = front.clone();
         let ended = tokio::spawn(supervise(parts, door, front, ready, stop.clone()));
@@ -278,6 +282,7 @@ fn recover(
     let new_record = new_record.map_err(|_| DaemonError::Build("the policy has no record".to_owned()))?;
     let connection = checkpoints.second_connection()?;
     store::prepare(&connection)
+        .and_then(|()| store::reports::prepare(&connection))
         .and_then(|()| notify::prepare(&connection))
         .and_then(|()| changes.load(&connection))
         .map_err(tables)?;
@@ -305,6 +310,7 @@ fn recover(
     reader.done();
     *engine.write().unwrap_or_else(PoisonError::into_inner) = read_back;
     telemetry.sequence.set(journal.sequence().cast_signed());
+    telemetry.applied.set(journal.sequence().cast_signed());
     telemetry.first_sequence.set(journal.first().cast_signed());
     telemetry.journal_bytes.set(journal.bytes().cast_signed());
 
@@ -331,33 +337,6 @@ fn recover(
     outbox.recovered(clock.now(), lapse, firing.alerts()).map_err(tables)?;
     drop(firing);
     Ok((pipeline, outbox))
-}
-
-/// A batch's text as what the engine takes.
-///
-/// # Errors
-/// When it cannot be read, which what was once taken always can.
-pub fn decode_stored(stored: &Stored) -> Result<Vec<Input>, String> {
-    match stored.kind {
-        Kind::Events => {
-            let decoded = decode(Layout::Lines, &stored.text, &Gate::past(Arc::from(&*stored.source)));
-            match decoded.rejected.first() {
-                Some(rejection) => Err(format!("its event {}: {}", rejection.line, rejection.error)),
-                None => Ok(decoded.events.into_iter().map(Input::Event).collect()),
-            }
-        }
-        Kind::Policy => {
-            let text = std::str::from_utf8(&stored.text).map_err(|error| error.to_string())?;
-            let policy = from_record(text).map_err(|error| error.to_string())?;
-            Ok(vec![Input::Policy(Box::new(policy))])
-        }
-        Kind::Fold => {
-            let text = std::str::from_utf8(&stored.text).map_err(|error| error.to_string())?;
-            let days: Result<Vec<Instant>, _> = text.lines().map(str::parse).collect();
-            Ok(vec![Input::Fold(days.map_err(|error| error.to_string())?)])
-        }
-        Kind::Time => Ok(Vec::new()),
-    }
 }
 
 /// Waits for the end, and takes everything down in order: the door, the hall, the carriers.
@@ -421,6 +400,8 @@ fn routes(
                 .route("/api/v1/alerts/suppressed", get(alerts::suppressed))
                 .route("/api/v1/receivers", get(alerts::receivers))
                 .route("/api/v1/targets", get(targets::targets))
+                .route("/api/v1/reports", get(report::reports))
+                .route("/api/v1/reports/{period}", get(report::report))
                 .with_state(reading)
                 .layer(packing()),
         )

@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::ingest::{actions, http};
 use crate::problem::{self, Details};
-use crate::views::{alerts, api, export, runbooks, scrape, stream, targets, words};
+use crate::views::{alerts, api, export, report, runbooks, scrape, stream, targets, words};
 
 /// Everything that is answered over HTTP.
 #[derive(OpenApi)]
@@ -16,6 +16,7 @@ use crate::views::{alerts, api, export, runbooks, scrape, stream, targets, words
     tags(
         (name = "events", description = "What happened, from those who know."),
         (name = "figures", description = "Availability, repairs and budgets, and what they are held against."),
+        (name = "reports", description = "What periods came to, held against every target."),
         (name = "incidents", description = "Interruptions, and what is done about them."),
         (name = "operation", description = "The daemon itself."),
     ),
@@ -26,6 +27,8 @@ use crate::views::{alerts, api, export, runbooks, scrape, stream, targets, words
         api::figures::groups,
         api::figures::group,
         targets::targets,
+        report::routes::reports,
+        report::routes::report,
         api::incidents,
         export::export,
         api::incident,
@@ -42,7 +45,7 @@ use crate::views::{alerts, api, export, runbooks, scrape, stream, targets, words
         serve,
     ),
     components(
-        schemas(stream::IncidentChange, stream::Reset, words::Policy, words::WantedLevel, words::ExportFormat, actions::DeedName, Details),
+        schemas(stream::IncidentChange, stream::Reset, words::Policy, words::WantedLevel, words::ExportFormat, words::ReportFormat, actions::DeedName, Details),
         responses(
             problem::BadRequest,
             problem::NotFound,

@@ -6,6 +6,7 @@
 
 pub mod changes;
 mod export;
+pub mod reports;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};

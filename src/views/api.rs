@@ -47,6 +47,8 @@ pub struct Reading {
     pub storage: String,
     /// The file with the rows of incidents.
     pub file: PathBuf,
+    /// How people reach it, for links.
+    pub base_url: String,
     /// How far alerts have come, once that is read back.
     pub deliveries: Arc<OnceLock<Arc<dyn Deliveries>>>,
 }

@@ -13,6 +13,7 @@ pub mod json;
 pub mod metrics;
 mod offenders;
 mod openmetrics;
+pub mod report;
 pub mod runbooks;
 pub mod scrape;
 pub mod service;

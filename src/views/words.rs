@@ -36,6 +36,7 @@ words! {
     "How sure it is that a rule says what it is said to say: decided here, read, or from memory."
         Standing: ["OWN", "READ", "RECALL"];
     "How the export is written." ExportFormat: ["csv", "ndjson"];
+    "How a report is written." ReportFormat: ["json", "csv", "md"];
     "What an outage came from." Cause: model::event::Cause::ALL.map(model::event::Cause::name);
     "How a promise counts maintenance that was announced in time."
         MaintenanceMode: model::target::Maintenance::ALL.map(model::target::Maintenance::name);
