@@ -12,6 +12,7 @@ mod output;
 mod poster;
 mod recording;
 mod replay;
+mod report;
 mod send;
 mod serve;
 mod table;
@@ -40,6 +41,7 @@ enum Command {
     Check(check::Arguments),
     Replay(replay::Arguments),
     Backtest(backtest::Arguments),
+    Report(report::Arguments),
     Send(send::Arguments),
     Top(top::Arguments),
     Verify(verify::Arguments),
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Backtest(arguments) => backtest::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
         Command::Top(arguments) => top::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),

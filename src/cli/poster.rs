@@ -62,6 +62,12 @@ impl Poster {
         self.read(self.once(self.client.get(format!("{}{path}", self.url))).await?).await
     }
 
+    /// The same, of any media type.
+    pub(super) async fn fetch(&self, path: &str) -> Result<bytes::Bytes, String> {
+        let response = self.once(self.client.get(format!("{}{path}", self.url))).await?;
+        response.bytes().await.map_err(|error| self.failed(&error))
+    }
+
     /// What the daemon answers to a JSON object, posted once.
     pub(super) async fn ask<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, String> {
         self.read(self.once(self.client.post(format!("{}{path}", self.url)).json(body)).await?).await

@@ -76,13 +76,20 @@ pub(super) struct Summary {
     pub(super) first: Option<Instant>,
     pub(super) last: Option<Instant>,
     /// When the last batch was received.
-    received: Option<Instant>,
+    pub(super) received: Option<Instant>,
+    /// Its sequence number, where it is of a journal.
+    pub(super) sequence: u64,
     /// The last policy that was decided after the instant of the figures.
     pub(super) later: Option<Box<Policy>>,
     rejected: u64,
 }
 
 impl Recording {
+    /// A storage directory's journal, as far as it was received by an instant.
+    pub(super) fn of(folder: PathBuf, as_known_at: Option<Instant>) -> Self {
+        Self { at: None, as_known_at, events: vec![folder] }
+    }
+
     /// The storage directory, if that is what is read.
     pub(super) fn storage(&self) -> Option<&Path> {
         match &*self.events {
@@ -202,6 +209,7 @@ impl Recording {
             }
         }
         summary.received = summary.received.max(Some(stored.received));
+        summary.sequence = stored.sequence;
         // What was received after the instant asked for is known, but the figures stay those of that instant.
         let received = self.at.map_or(stored.received, |at| stored.received.min(at));
         each(Batch { received, source: &stored.source, key: stored.key.as_deref(), inputs });

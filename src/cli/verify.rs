@@ -13,9 +13,11 @@ use crate::journal::{Checkpoint, Checkpoints, Dropped, Stored, integrity, open_r
 use crate::model::time::Instant;
 use crate::pipeline::apply_batch;
 use crate::store;
+use crate::store::reports::Reports;
 
 /// Checks a storage folder: every batch of the journal and the chain over them, the checkpoints and the rows of
-/// incidents against what the journal says; and names what is damaged
+/// incidents against what the journal says, and frozen reports against
+/// their hashes; and names what is damaged
 #[derive(Debug, Args)]
 #[command(
     after_help = "It only reads, and may look while a daemon writes. The last line is the head of the chain: noted \
@@ -198,6 +200,10 @@ impl Examination {
             match store::differences(kept.file(), incidents, &outages, &self.changes, known) {
                 Ok(wrong) => self.wrong.extend(wrong),
                 Err(error) => self.wrong.push(format!("the rows of incidents: {error}")),
+            }
+            match Reports::open(kept.file()).and_then(|reports| reports.differences()) {
+                Ok(wrong) => self.wrong.extend(wrong),
+                Err(error) => self.wrong.push(format!("the frozen reports: {error}")),
             }
         }
     }
