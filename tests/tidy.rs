@@ -332,7 +332,7 @@ fn the_readme_names_what_is_there() {
 
 #[test]
 fn every_subcommand_shows_an_example() {
-    for command in ["serve", "demo", "check", "replay", "backtest", "send", "top", "drill", "generate"] {
+    for command in ["serve", "demo", "check", "replay", "backtest", "report", "send", "top", "drill", "generate"] {
         assert!(help(&[command]).contains("Example"), "fournines {command} --help");
     }
 }
