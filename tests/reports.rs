@@ -263,7 +263,7 @@ fn a_frozen_report_is_kept_through_everything_and_a_correction_is_another_revisi
     assert!(metrics.contains(&format!("fournines_reports_total{{outcome=\"frozen\"}} {expected}")), "{metrics}");
 
     // Offline the same bytes, in every format.
-    for format in ["json", "csv", "md"] {
+    for format in ["json", "csv", "md", "html"] {
         let live = asked(&daemon, &month, &format!("format={format}"));
         assert!(printed(offline(path, &[&month, "--format", format])) == live, "{format}");
     }
@@ -310,6 +310,16 @@ fn a_frozen_report_is_kept_through_everything_and_a_correction_is_another_revisi
         markdown.contains("Corrections since the revision before") && markdown.contains("worst_services[core-1]")
     );
     assert!(markdown.contains("](https://noc.example.net/incidents/"));
+    for (lang, said) in [("en", "Corrections since the revision before"), ("zh", "相对上一修订版的更正")]
+    {
+        let alone = text(&format!("{}/api/v1/reports/{month}?format=html&lang={lang}", daemon.url));
+        assert!(alone.contains(said) && alone.contains("href=\"https://noc.example.net/incidents/"), "{lang}");
+        assert!(!alone.contains("<script") && alone.contains("@page"), "it needs nothing and prints");
+    }
+    let listing = text(&format!("{}/reports", daemon.url));
+    assert!(listing.contains(&format!("href=\"/reports/{month}\"")), "{listing}");
+    let page = text(&format!("{}/reports/{month}", daemon.url));
+    assert!(page.contains("core-1") && page.contains("href=\"/incidents/"), "{page}");
     assert!(printed(offline(path, &[&month, "--format", "json", "--revision", "1"])) == first);
     let (status, problem) = refused(&format!("{}/api/v1/reports/{month}?revision=3", daemon.url));
     assert!(status == 404 && problem["detail"].as_str().unwrap().contains("no revision 3"), "{problem}");

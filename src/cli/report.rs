@@ -16,7 +16,7 @@ use crate::journal::file_in;
 use crate::model::calendar::Calendar;
 use crate::model::time::Instant;
 use crate::store::reports::{Frozen, Reports, head_at};
-use crate::views::report::routes::{Format, possible};
+use crate::views::report::routes::{Format, Language, language, possible};
 use crate::views::report::{Origin, Previous, Report, Wanted, make};
 
 /// What may stand in a path as it is.
@@ -45,9 +45,12 @@ pub(super) struct Arguments {
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// How it is written; csv begins with the mark of UTF-8, for spreadsheets
-    #[arg(long, default_value = "md", value_name = "csv|json|md", value_parser = Format::named)]
+    #[arg(long, default_value = "md", value_name = "html|csv|json|md", value_parser = Format::named)]
     format: Format,
-    /// Which revision of a frozen one, from 1 on; the last one if it is not said
+    /// The language of HTML
+    #[arg(long, default_value = "en", value_name = "en|zh", value_parser = language)]
+    lang: Language,
+    /// Which revision of a frozen one, from 1 on; the last one if it is not said. 0 is what the journal amounts to
     #[arg(long, value_name = "N")]
     revision: Option<u32>,
     /// Leave out what was received after this instant
@@ -73,7 +76,8 @@ fn asked(arguments: &Arguments, url: &str) -> Result<Vec<u8>, Failure> {
     let poster = Poster::new(url, token).map_err(Failure::Wrong)?;
     let period = utf8_percent_encode(&arguments.period, KEPT);
     let revision = arguments.revision.map(|number| format!("&revision={number}")).unwrap_or_default();
-    let path = format!("/api/v1/reports/{period}?format={}{revision}", arguments.format.name());
+    let lang = if arguments.lang == Language::Chinese { "zh" } else { "en" };
+    let path = format!("/api/v1/reports/{period}?format={}&lang={lang}{revision}", arguments.format.name());
     let answer = runtime()?.block_on(poster.fetch(&path));
     answer.map(|body| body.to_vec()).map_err(Failure::Failed)
 }
@@ -112,7 +116,7 @@ fn made(arguments: &Arguments) -> Result<Vec<u8>, Failure> {
         }
         None => json(&from_journal(folder, &wanted, arguments.as_known_at, arguments.at)?)?,
     };
-    arguments.format.write(&report, &base).map_err(Failure::Failed)
+    arguments.format.write(&report, &base, arguments.lang).map_err(Failure::Failed)
 }
 
 /// The frozen revision that is asked for.

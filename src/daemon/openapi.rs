@@ -45,7 +45,7 @@ use crate::views::{alerts, api, export, report, runbooks, scrape, stream, target
         serve,
     ),
     components(
-        schemas(stream::IncidentChange, stream::Reset, words::Policy, words::WantedLevel, words::ExportFormat, words::ReportFormat, actions::DeedName, Details),
+        schemas(stream::IncidentChange, stream::Reset, words::Policy, words::WantedLevel, words::ExportFormat, words::ReportFormat, words::ReportLanguage, actions::DeedName, Details),
         responses(
             problem::BadRequest,
             problem::NotFound,

@@ -36,7 +36,8 @@ words! {
     "How sure it is that a rule says what it is said to say: decided here, read, or from memory."
         Standing: ["OWN", "READ", "RECALL"];
     "How the export is written." ExportFormat: ["csv", "ndjson"];
-    "How a report is written." ReportFormat: ["json", "csv", "md"];
+    "How a report is written." ReportFormat: ["json", "csv", "md", "html"];
+    "The language of a page." ReportLanguage: ["en", "zh"];
     "What an outage came from." Cause: model::event::Cause::ALL.map(model::event::Cause::name);
     "How a promise counts maintenance that was announced in time."
         MaintenanceMode: model::target::Maintenance::ALL.map(model::target::Maintenance::name);

@@ -47,18 +47,20 @@ pub(super) enum Place {
     Incidents,
     Maintenance,
     Drills,
+    Reports,
     Policy,
     Elsewhere,
 }
 
 impl Place {
     /// Those that the navigation leads to: where, in both languages, and the key that goes there after `g`.
-    pub(super) const ALL: [(Self, &'static str, &'static str, &'static str, char); 6] = [
+    pub(super) const ALL: [(Self, &'static str, &'static str, &'static str, char); 7] = [
         (Self::Now, "/", "Now", "当前", 'n'),
         (Self::Services, "/services", "Services", "服务", 's'),
         (Self::Incidents, "/incidents", "Incidents", "中断事件", 'i'),
         (Self::Maintenance, "/maintenance", "Maintenance", "维护", 'm'),
         (Self::Drills, "/drills", "Drills", "演练", 'd'),
+        (Self::Reports, "/reports", "Reports", "报告", 'r'),
         (Self::Policy, "/policy", "Policy", "规则", 'p'),
     ];
 }
@@ -161,6 +163,13 @@ pub(super) struct Page {
 }
 
 impl Page {
+    /// The frame of what is read without a daemon.
+    pub(super) fn alone(language: Language) -> Self {
+        let (path, by) = (String::new(), String::new());
+        let asked = Asked { language, theme: "light", wall: false, path, by };
+        asked.plain(Place::Elsewhere)
+    }
+
     /// The text in the page's language.
     pub(super) const fn t(&self, english: &'static str, chinese: &'static str) -> &'static str {
         match self.language {

@@ -11,6 +11,7 @@ mod incidents;
 mod maintenance;
 mod now;
 mod policy;
+mod reports;
 mod saying;
 mod service;
 mod services;
@@ -29,6 +30,7 @@ use serde::Deserialize;
 use super::api::Reading;
 use crate::problem::Problem;
 use frame::{Asked, Page, Place};
+pub(super) use reports::alone;
 
 /// What a page may load, and what it may do: nothing from elsewhere, and nothing inline, so that no text of an event can
 /// become a script.
@@ -53,6 +55,8 @@ pub fn routes() -> Router<Arc<Reading>> {
         .route("/incidents/{id}", get(incident::incident))
         .route("/maintenance", get(maintenance::maintenance))
         .route("/drills", get(drills::drills))
+        .route("/reports", get(reports::reports))
+        .route("/reports/{period}", get(reports::report))
         .route("/policy", get(policy::policy))
         .route("/preferences", get(preferences))
 }

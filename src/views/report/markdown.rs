@@ -347,7 +347,7 @@ fn percent(text: Option<&String>) -> String {
 }
 
 /// A value in its unit. A ratio is cut after four decimals of a percent: nothing is rounded up to a target.
-fn shown(value: Option<f64>, unit: &str) -> String {
+pub(in crate::views) fn shown(value: Option<f64>, unit: &str) -> String {
     let Some(value) = value else { return "–".to_owned() };
     match unit {
         "ratio" => {

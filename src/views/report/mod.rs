@@ -32,6 +32,7 @@ pub use facts::facts;
 pub use figures::{Sums, Verdict};
 pub use incidents::{ClockLine, DrillLine, IncidentLine, IncidentPart, RanClock, Times};
 pub use markdown::markdown;
+pub(in crate::views) use markdown::shown;
 pub use network::{
     CauseLine, Coverage, FeedLine, MaintenanceLine, MaintenancePart, NetworkPart, RepairPart, UnitLine,
 };

@@ -17,7 +17,9 @@ use crate::model::time::Instant;
 use crate::problem::{self, Problem};
 use crate::store::reports::{Frozen, Reports, head_at};
 use crate::views::api::{Reading, bad};
+use crate::views::board::alone;
 use crate::views::words::{self, Time};
+pub use crate::words::Language;
 
 /// How often it is looked whether the engine has all that is in the journal, and how long between.
 const LOOKS_MAX: u32 = 2000;
@@ -32,6 +34,8 @@ pub enum Format {
     Csv,
     /// For mail, tickets and wikis.
     Markdown,
+    /// A page of its own, which prints well.
+    Html,
 }
 
 impl Format {
@@ -44,7 +48,8 @@ impl Format {
             "json" => Ok(Self::Json),
             "csv" => Ok(Self::Csv),
             "md" => Ok(Self::Markdown),
-            other => Err(format!("format: {other:?} is none of json, csv, md")),
+            "html" => Ok(Self::Html),
+            other => Err(format!("format: {other:?} is none of json, csv, md, html")),
         }
     }
 
@@ -52,9 +57,11 @@ impl Format {
     ///
     /// # Errors
     /// When that is no report.
-    pub fn write(self, canonical: &[u8], base: &str) -> Result<Vec<u8>, String> {
-        if self == Self::Json {
-            return Ok(canonical.to_vec());
+    pub fn write(self, canonical: &[u8], base: &str, language: Language) -> Result<Vec<u8>, String> {
+        match self {
+            Self::Json => return Ok(canonical.to_vec()),
+            Self::Html => return alone(canonical, base, language).map(String::into_bytes),
+            Self::Csv | Self::Markdown => {}
         }
         let report: Report = serde_json::from_slice(canonical).map_err(|error| error.to_string())?;
         match self {
@@ -70,6 +77,7 @@ impl Format {
             Self::Json => "json",
             Self::Csv => "csv",
             Self::Markdown => "md",
+            Self::Html => "html",
         }
     }
 
@@ -78,6 +86,7 @@ impl Format {
             Self::Json => "application/json",
             Self::Csv => "text/csv; charset=utf-8; header=present",
             Self::Markdown => "text/markdown; charset=utf-8",
+            Self::Html => "text/html; charset=utf-8",
         }
     }
 }
@@ -90,6 +99,9 @@ pub struct ReportQuery {
     /// How it is written; JSON when it is not said. CSV begins with the mark of UTF-8 (BOM), for spreadsheets.
     #[param(value_type = words::ReportFormat, required = false)]
     format: Option<String>,
+    /// The language of HTML; English when it is not said.
+    #[param(value_type = words::ReportLanguage, required = false)]
+    lang: Option<String>,
     /// Which revision of a frozen one, from 1 on; the last one when it is not said.
     #[param(value_type = u32, required = false, minimum = 1)]
     revision: Option<u32>,
@@ -180,8 +192,7 @@ impl Reading {
     )
 )]
 pub async fn reports(State(reading): State<Arc<Reading>>) -> Result<Json<FrozenReports>, Problem> {
-    let frozen = aside(move || Reports::open(&reading.file)?.all()).await?.map_err(|error| broken(&error))?;
-    Ok(Json(FrozenReports { reports: frozen.into_iter().map(FrozenReport::from).collect() }))
+    Ok(Json(FrozenReports { reports: frozen(reading).await?.into_iter().map(FrozenReport::from).collect() }))
 }
 
 /// What a period came to
@@ -200,6 +211,7 @@ pub async fn reports(State(reading): State<Arc<Reading>>) -> Result<Json<FrozenR
             (Report = "application/json"),
             (String = "text/csv"),
             (String = "text/markdown"),
+            (String = "text/html"),
         ), headers(
             ("ETag" = String, description = "The SHA-256 of its JSON, and the format."),
             ("Fournines-Sha256" = String, description = "The SHA-256 of its JSON."),
@@ -218,13 +230,36 @@ pub async fn report(
 ) -> Result<Response, Problem> {
     let (Path(period), Query(query)) = (period?, query?);
     let format = query.format.as_deref().map_or(Ok(Format::Json), Format::named).map_err(bad)?;
-    aside(move || answer(&reading, &period, format, query.revision)).await?
+    let language = query.lang.as_deref().map_or(Ok(Language::English), language).map_err(bad)?;
+    aside(move || answer(&reading, &period, (format, language), query.revision)).await?
 }
 
-fn answer(reading: &Reading, period: &str, format: Format, revision: Option<u32>) -> Result<Response, Problem> {
+/// The language of that name.
+///
+/// # Errors
+/// When there is none.
+pub fn language(name: &str) -> Result<Language, String> {
+    match name {
+        "en" => Ok(Language::English),
+        "zh" => Ok(Language::Chinese),
+        other => Err(format!("lang: {other:?} is none of en, zh")),
+    }
+}
+
+/// Every revision that is frozen.
+pub(in crate::views) async fn frozen(reading: Arc<Reading>) -> Result<Vec<Frozen>, Problem> {
+    aside(move || Reports::open(&reading.file)?.all()).await?.map_err(|error| broken(&error))
+}
+
+fn answer(
+    reading: &Reading,
+    period: &str,
+    (format, language): (Format, Language),
+    revision: Option<u32>,
+) -> Result<Response, Problem> {
     let (body, revision, name) = body(reading, period, revision)?;
     let hash = sha256(&body);
-    let written = format.write(&body, &reading.base_url);
+    let written = format.write(&body, &reading.base_url, language);
     let written = written.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error))?;
     let kind = format.media_type();
     let tag = format!("\"{hash}-{}\"", format.name());
