@@ -168,7 +168,8 @@ impl<'c> Ran<'c> {
     fn at(clock: &'c Clock, holds: &[Hold], at: Instant) -> Option<Self> {
         let stopped = clock.stopped.filter(|&stopped| stopped <= at);
         let known = Clock { stopped, ..clock.clone() };
-        (clock.started < at || stopped.is_some()).then(|| Self {
+        // What was heard of only after the end had no clock to keep by then, though it may be over.
+        (clock.started < at).then(|| Self {
             clock,
             stopped,
             breached: clock.breached.filter(|&breached| breached <= at),
