@@ -317,6 +317,9 @@ fn a_frozen_report_is_kept_through_everything_and_a_correction_is_another_revisi
         assert!(alone.contains(said) && alone.contains("href=\"https://noc.example.net/incidents/"), "{lang}");
         assert!(!alone.contains("<script") && alone.contains("@page"), "it needs nothing and prints");
     }
+    let (headers, _) = answer(&format!("{}/api/v1/reports/{month}?format=html", daemon.url), &[]);
+    let guarded = headers["content-security-policy"].to_str().unwrap();
+    assert!(guarded.contains("style-src 'unsafe-inline'"), "its own style is let in: {guarded}");
     let listing = text(&format!("{}/reports", daemon.url));
     assert!(listing.contains(&format!("href=\"/reports/{month}\"")), "{listing}");
     let page = text(&format!("{}/reports/{month}", daemon.url));

@@ -39,6 +39,9 @@ const SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 
 
 const ICON: &str = include_str!("assets/icon.svg");
 
+/// The same for a document that stands alone, with its style within: a report that is kept or sent on.
+const DOCUMENT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+
 /// How long a browser may keep a style or a script, whose address changes with its text.
 const ASSET_SECONDS: &str = "public, max-age=31536000, immutable";
 
@@ -99,8 +102,8 @@ struct Refusal {
 /// as they are.
 pub async fn dressed(request: Request, next: Next) -> Response {
     let accepts = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    let is_for_people =
-        !request.uri().path().starts_with("/api/") && accepts.is_some_and(|accept| accept.contains("text/html"));
+    let is_page = !request.uri().path().starts_with("/api/");
+    let is_for_people = is_page && accepts.is_some_and(|accept| accept.contains("text/html"));
     // Events are posted by programs, many a second: nothing is looked up for them.
     let asked = is_for_people.then(|| Asked::by(request.uri(), request.headers()));
     let mut response = next.run(request).await;
@@ -113,7 +116,7 @@ pub async fn dressed(request: Request, next: Next) -> Response {
     }
     if is_of(&response, "text/html") {
         for (name, value) in [
-            (header::CONTENT_SECURITY_POLICY, SECURITY_POLICY),
+            (header::CONTENT_SECURITY_POLICY, if is_page { SECURITY_POLICY } else { DOCUMENT_POLICY }),
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (header::REFERRER_POLICY, "same-origin"),
             (header::CACHE_CONTROL, "no-store"),
