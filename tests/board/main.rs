@@ -554,6 +554,22 @@ fn a_search_among_100_000_services_is_answered_at_once() {
     }
 }
 
+#[test]
+fn a_page_that_there_is_not_says_so_and_leads_back() {
+    let world = World::full();
+    let browser = Browser::open(USUAL);
+    browser.resize(NARROW);
+    for path in ["/services/nothing-is-called-that", "/incidents/0000000000000000", "/nowhere"] {
+        browser.visit(&world.url(path));
+        // Chromium itself says on the console that it was answered so.
+        let mut wrong = problems(&browser, NARROW.0);
+        wrong.retain(|problem| !problem.contains("status of 404"));
+        assert!(wrong.is_empty(), "{path}\n{}", wrong.join("\n"));
+        browser.click_away("main a");
+        assert_eq!(browser.location(), world.url("/"));
+    }
+}
+
 /// A page of some other site must not act in the name of somebody who looks at it.
 #[test]
 fn another_site_cannot_press_the_buttons() {

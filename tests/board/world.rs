@@ -157,6 +157,8 @@ impl World {
             ("maintenance", "/maintenance".to_owned()),
             ("drills", "/drills".to_owned()),
             ("reports", "/reports".to_owned()),
+            ("report", format!("/reports/{}", &Clock::system().now().to_string()[..7])),
+            ("report-alone", format!("/api/v1/reports/{}?format=html", &Clock::system().now().to_string()[..7])),
             ("policy", "/policy".to_owned()),
         ]
     }

@@ -121,8 +121,9 @@ pub(super) fn legend(page: &Page) -> Html {
     Safe(text)
 }
 
-/// Downtime day by day, on a scale of the square root, so that a minute is seen beside a day.
-pub(super) fn downtime(page: &Page, days: &[Day]) -> Html {
+/// Downtime day by day, if there was any, on a scale of the square root, so that a minute is seen beside a day.
+pub(super) fn downtime(page: &Page, days: &[Day]) -> Option<Html> {
+    days.iter().find(|day| day.lengths.down + day.lengths.degraded > 0)?;
     const HIGH: f64 = 170.0;
     const BOTTOM: f64 = 22.0;
     let day = Span::from_hours(24).as_secs_f64();
@@ -171,7 +172,7 @@ pub(super) fn downtime(page: &Page, days: &[Day]) -> Html {
         }
     }
     svg.push_str("</svg>");
-    Safe(svg)
+    Some(Safe(svg))
 }
 
 /// How long each repair took, in order of time, with the limit where there is one.

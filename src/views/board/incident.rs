@@ -99,7 +99,7 @@ impl Incident<'_> {
 
     fn of_limit(&self, used: &Option<f64>) -> String {
         // Rounded up: what is just beyond a limit is not within.
-        used.map_or_else(|| "–".to_owned(), |used| format!("{} %", (used * 1e3).ceil() / 10.0))
+        used.map_or_else(|| "–".to_owned(), |used| format!("{} %", (used.max(0.0) * 1e3).ceil() / 10.0))
     }
 
     fn until(&self, until: &Until) -> &'static str {

@@ -48,9 +48,20 @@ impl Budget {
         Some(Self { left: small(percent), span: Span::from_micros(small(micros)), is_kept: left >= 0 })
     }
 
-    pub(super) fn percent(&self) -> String {
-        let sign = if self.left < 0 { "−" } else { "" };
-        format!("{sign}{} %", self.left.unsigned_abs())
+    /// What is left in percent; of one that is spent more than twice over, how many times.
+    pub(super) fn said(&self, page: &Page) -> String {
+        match self.left {
+            0.. => format!("{} %", self.left),
+            -100..0 => format!("−{} %", self.left.unsigned_abs()),
+            _ => {
+                let tenths = (100_u64.saturating_add(self.left.unsigned_abs())) / 10;
+                let times = format!("{}.{}", grouped(tenths / 10), tenths % 10);
+                match page.language {
+                    Language::English => format!("{times} × spent"),
+                    Language::Chinese => format!("已用 {times} 倍"),
+                }
+            }
+        }
     }
 
     /// The share as a bar has it.
@@ -122,6 +133,12 @@ impl Page {
     /// The length of time between two instants.
     pub(super) fn between(&self, from: impl Borrow<Instant>, until: impl Borrow<Instant>) -> String {
         self.span(until.borrow().since(*from.borrow()))
+    }
+
+    /// How long a clock ran that stopped. What was done before it was known is told late, and took no time.
+    pub(super) fn took(&self, clock: &Clock, stopped: impl Borrow<Instant>) -> String {
+        let took = stopped.borrow().since(clock.started);
+        if took < Span::ZERO { self.t("at once", "即时").to_owned() } else { self.span(took) }
     }
 
     /// The same, of that many microseconds.

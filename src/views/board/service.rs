@@ -37,7 +37,7 @@ struct Service<'a> {
     breach: Option<Instant>,
     rows: Vec<Row>,
     strip: Html,
-    downtime: Html,
+    downtime: Option<Html>,
     repairs: Option<Html>,
     outages: Vec<(OutageView<'a>, Option<IncidentId>)>,
     outage_count: usize,
