@@ -202,12 +202,6 @@ impl<'a> ServiceView<'a> {
         self.lengths_within(range).0
     }
 
-    /// Whether anything was ever said of an outage of it.
-    #[must_use]
-    pub const fn was_ever_out(&self) -> bool {
-        self.service.history.is_some()
-    }
-
     /// Its outages that touch the range and are kept in full, by start.
     #[must_use]
     pub fn outages(&self, range: Range) -> Vec<OutageView<'a>> {

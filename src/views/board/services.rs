@@ -220,7 +220,7 @@ fn chosen(found: Vec<ServiceView<'_>>, order: Order, max: usize, at: Instant) ->
 
 /// How much of its budget is left, in millionths, for an order; more than anything for whom nothing is promised.
 fn spent(view: &ServiceView<'_>, at: Instant) -> i128 {
-    if !view.was_ever_out() {
+    if !view.has_history() {
         return i128::MAX - i128::from(view.target(at).is_some());
     }
     let Some(target) = view.target(at) else { return i128::MAX };
