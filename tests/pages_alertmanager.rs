@@ -252,7 +252,6 @@ fn levels_rise_and_resolve_in_a_real_alertmanager_and_figures_show_in_a_real_pro
     post(&daemon, &said("outage.started", "core/gz-2", now(), ""));
     let open = r#"fournines_incidents_open{level="third"} == 1"#;
     until("Prometheus sees the next incident open", || (!query(&scraper, open).is_empty()).then_some(()));
-    dashboard_queries_return_data(&scraper);
     assert!(!daemon.log().contains("ERROR"), "{}", daemon.log());
     daemon.stop();
 }
@@ -354,41 +353,6 @@ fn figures_by_promql(daemon: &Server, scraper: &Server, down: Span, breaches: BT
     assert!(one("sum(fournines_event_to_alert_seconds_count)") > 0.0);
     assert!(one(r#"sum(fournines_alerts_sent_total{outcome="accepted"})"#) > 0.0);
     assert_eq!(one(r#"sum(fournines_events_total{type="outage.started",source="http"})"#), 1615.0 + 1.0);
-}
-
-/// Every query of every dashboard returns data.
-fn dashboard_queries_return_data(scraper: &Server) {
-    let mut queries = Vec::new();
-    for file in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards")).unwrap() {
-        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
-        expressions(&serde_json::from_str(&text).unwrap(), &mut queries);
-    }
-    assert!(queries.len() > 10, "{queries:?}");
-    for promql in queries {
-        let promql = promql
-            .replace("$window", "1h")
-            .replace("$service", ".*")
-            .replace("$__rate_interval", "1m")
-            .replace("$__range", "5m");
-        until(&format!("a dashboard's query returns data: {promql}"), || {
-            (!query(scraper, &promql).is_empty()).then_some(())
-        });
-    }
-}
-
-fn expressions(value: &Value, found: &mut Vec<String>) {
-    match value {
-        Value::Object(members) => {
-            for (name, value) in members {
-                match value {
-                    Value::String(text) if name == "expr" => found.push(text.clone()),
-                    value => expressions(value, found),
-                }
-            }
-        }
-        Value::Array(elements) => elements.iter().for_each(|element| expressions(element, found)),
-        _ => {}
-    }
 }
 
 #[test]

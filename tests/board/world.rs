@@ -158,7 +158,6 @@ impl World {
             ("drills", "/drills".to_owned()),
             ("reports", "/reports".to_owned()),
             ("report", format!("/reports/{}", &Clock::system().now().to_string()[..7])),
-            ("report-alone", format!("/api/v1/reports/{}?format=html", &Clock::system().now().to_string()[..7])),
             ("policy", "/policy".to_owned()),
         ]
     }
