@@ -8,7 +8,7 @@ use askama::Template;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::super::api::Reading;
 use super::frame::{Asked, Page, Place};
@@ -127,21 +127,18 @@ pub(super) async fn incident(
     Shared(reading): Shared<Arc<Reading>>,
     asked: Asked,
     id: Result<Path<String>, PathRejection>,
-) -> Response {
-    let id = match id {
-        Ok(Path(id)) => id,
-        Err(rejection) => return Problem::from(rejection).into_response(),
-    };
+) -> Result<Response, Problem> {
+    let Path(id) = id?;
     let engine = reading.copy();
     let Some(known) = id.parse::<IncidentId>().ok().and_then(|id| engine.incident(id)) else {
         let folded = engine.folded_until().map(|at| format!("; those before {at} are in the export only"));
         let detail = format!("there is no incident {id:?}{}", folded.unwrap_or_default());
-        return Problem::new(StatusCode::NOT_FOUND, detail).into_response();
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     };
     let page = asked.page(Place::Incidents, &reading, &engine);
     let deliveries = reading.deliveries.get();
     let told = deliveries.map(|deliveries| deliveries.pages(Some(known.id), reading.clock.now()));
-    shown(&of(&engine, page, known, told.unwrap_or_default()))
+    Ok(shown(&of(&engine, page, known, told.unwrap_or_default())))
 }
 
 fn of<'a>(engine: &'a Engine, page: Page, known: &'a Known, told: Vec<delivery::Page>) -> Incident<'a> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Deserialize;
 
 use super::super::api::{Reading, bad, level};
@@ -62,17 +62,11 @@ pub(super) async fn incidents(
     State(reading): State<Arc<Reading>>,
     asked: Asked,
     wanted: Result<Query<Wanted>, QueryRejection>,
-) -> Response {
-    let wanted = match wanted {
-        Ok(Query(wanted)) => wanted,
-        Err(rejection) => return Problem::from(rejection).into_response(),
-    };
+) -> Result<Response, Problem> {
+    let Query(wanted) = wanted?;
     let engine = reading.copy();
     let page = asked.page(Place::Incidents, &reading, &engine);
-    match of(&engine, page, wanted) {
-        Ok(incidents) => shown(&incidents),
-        Err(problem) => problem.into_response(),
-    }
+    of(&engine, page, wanted).map(|incidents| shown(&incidents))
 }
 
 fn of(engine: &Engine, page: Page, wanted: Wanted) -> Result<Incidents<'_>, Problem> {

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::super::api::Reading;
 use super::charts::{self, Day};
@@ -69,16 +69,13 @@ pub(super) async fn service(
     Shared(reading): Shared<Arc<Reading>>,
     asked: Asked,
     name: Result<Path<String>, PathRejection>,
-) -> Response {
-    let name = match name {
-        Ok(Path(name)) => name,
-        Err(rejection) => return Problem::from(rejection).into_response(),
-    };
+) -> Result<Response, Problem> {
+    let Path(name) = name?;
     let engine = reading.copy();
     let page = asked.page(Place::Services, &reading, &engine);
     match engine.service(&name) {
-        Some(view) => shown(&of(&engine, page, view)),
-        None => Problem::new(StatusCode::NOT_FOUND, format!("there is no service {name:?}")).into_response(),
+        Some(view) => Ok(shown(&of(&engine, page, view))),
+        None => Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no service {name:?}"))),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State as Shared};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use memchr::memchr2_iter;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -131,17 +131,11 @@ pub(super) async fn services(
     Shared(reading): Shared<Arc<Reading>>,
     asked: Asked,
     wanted: Result<Query<Wanted>, QueryRejection>,
-) -> Response {
-    let wanted = match wanted {
-        Ok(Query(wanted)) => wanted,
-        Err(rejection) => return Problem::from(rejection).into_response(),
-    };
+) -> Result<Response, Problem> {
+    let Query(wanted) = wanted?;
     let engine = reading.copy();
     let page = asked.page(Place::Services, &reading, &engine);
-    match of(&engine, page, wanted) {
-        Ok(services) => shown(&services),
-        Err(problem) => problem.into_response(),
-    }
+    of(&engine, page, wanted).map(|services| shown(&services))
 }
 
 fn of(engine: &Engine, page: Page, wanted: Wanted) -> Result<Services, Problem> {
