@@ -216,13 +216,15 @@ impl Page {
             let (share, passed) = (cause.downtime_ratio.unwrap_or(0.0), cause.cumulative_ratio.unwrap_or(0.0));
             let (x, high) = (50.0 + step * place as f64, share * (HIGH - 50.0));
             let name = self.cause_named(&cause.cause);
+            // What stands in brackets has no room below a bar; the table has it.
+            let short = name.find(['(', '（']).map_or(name, |bracket| name[..bracket].trim_end());
             let said = self.ratio(cause.downtime_ratio);
             let wide = (step * 0.7).min(120.0);
             // Writing to a string does not fail.
             let _ = write!(
                 svg,
                 "<rect class=\"bit-down\" x=\"{x:.1}\" y=\"{:.1}\" width=\"{wide:.1}\" height=\"{high:.1}\"><title>{name} {said}</title></rect>\
-                 <text x=\"{x:.1}\" y=\"{:.1}\">{name}</text><text x=\"{x:.1}\" y=\"{:.1}\">{said}</text>",
+                 <text x=\"{x:.1}\" y=\"{:.1}\">{short}</text><text x=\"{x:.1}\" y=\"{:.1}\">{said}</text>",
                 HIGH - 26.0 - high,
                 HIGH - 8.0,
                 HIGH - 31.0 - high
