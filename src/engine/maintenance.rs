@@ -49,17 +49,6 @@ pub(super) enum Plan {
     Nothing,
 }
 
-/// What was last said of a maintenance.
-pub(super) struct Summary<'a> {
-    pub(super) key: &'a str,
-    /// When its time was announced.
-    pub(super) announced: Instant,
-    pub(super) from: Instant,
-    pub(super) until: Instant,
-    /// Whether it was called off before its end.
-    pub(super) cancelled: bool,
-}
-
 impl Maintenance {
     /// Whether none was ever announced.
     pub(super) fn is_empty(&self) -> bool {
@@ -120,11 +109,6 @@ impl Maintenance {
         self.by_scope.iter().find(|(_, plans)| said(plans)).map(|(&scope, _)| scope)
     }
 
-    /// The plans, by whom they are for.
-    pub(super) fn plans(&self) -> impl Iterator<Item = (&Scope, &Plans)> {
-        self.by_scope.iter().map(|(scope, plans)| (scope, &**plans))
-    }
-
     /// When maintenance of exactly this scope excuses what is down.
     pub(super) fn of(&self, scope: Scope) -> &[Stretch] {
         self.by_scope.get(&scope).map_or(&[], |plans| plans.excused.stretches())
@@ -132,20 +116,6 @@ impl Maintenance {
 }
 
 impl Plans {
-    /// What was last said of each maintenance that has a time.
-    pub(super) fn summaries(&self) -> impl Iterator<Item = Summary<'_>> {
-        self.by_key.iter().filter_map(|(key, notices)| {
-            let said = notices.iter().filter(|notice| !notice.retracted);
-            let last = said.clone().next_back()?;
-            let (planned, from, until) = said.rev().find_map(|notice| match notice.plan {
-                Plan::During { from, until } => Some((notice.at, from, until)),
-                Plan::Nothing => None,
-            })?;
-            let cancelled = last.plan == Plan::Nothing && last.at < until;
-            Some(Summary { key, announced: planned, from, until, cancelled })
-        })
-    }
-
     fn sum_up(&mut self) {
         let mut excused = Vec::new();
         for notices in self.by_key.values() {

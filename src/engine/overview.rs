@@ -139,29 +139,26 @@ impl Engine {
     #[must_use]
     pub fn maintenance(&self, at: Instant) -> Vec<MaintenanceView<'_>> {
         let mut found: Vec<MaintenanceView<'_>> = Vec::new();
-        for (scope, plans) in self.state.maintenance.plans() {
-            let whom = match *scope {
+        for (scope, key, said) in self.state.maintenance.notices() {
+            let planned = said.iter().rev().find_map(|&(announced, plan)| Some((announced, plan?)));
+            let Some((announced, (from, until))) = planned else { continue };
+            let whom = match scope {
                 Scope::Service(place) => Whom::Service(self.registry.name(place)),
                 Scope::Group(place) => Whom::Group(&self.registry.group_names()[place as usize]),
             };
-            found.extend(plans.summaries().map(|summary| MaintenanceView {
-                key: summary.key,
-                whom,
-                announced: summary.announced,
-                from: summary.from,
-                until: summary.until,
-                state: if summary.cancelled {
-                    MaintenanceState::Cancelled
-                } else if summary.announced > summary.from {
-                    MaintenanceState::Late
-                } else if at < summary.from {
-                    MaintenanceState::Planned
-                } else if at < summary.until {
-                    MaintenanceState::Running
-                } else {
-                    MaintenanceState::Over
-                },
-            }));
+            let is_cancelled = said.last().is_some_and(|&(at, plan)| plan.is_none() && at < until);
+            let state = if is_cancelled {
+                MaintenanceState::Cancelled
+            } else if announced > from {
+                MaintenanceState::Late
+            } else if at < from {
+                MaintenanceState::Planned
+            } else if at < until {
+                MaintenanceState::Running
+            } else {
+                MaintenanceState::Over
+            };
+            found.push(MaintenanceView { key, whom, announced, from, until, state });
         }
         found.sort_by(|one, other| {
             other.from.cmp(&one.from).then_with(|| (one.key, one.whom).cmp(&(other.key, other.whom)))

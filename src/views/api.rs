@@ -137,7 +137,7 @@ pub struct Deadline {
 )]
 pub async fn status(State(reading): State<Arc<Reading>>) -> Json<DaemonStatus> {
     let engine = reading.copy();
-    let open = |level: Level| engine.incidents().filter(|i| i.status.is_open() && i.level == level).count();
+    let open = |level: Level| engine.recent_incidents().filter(|i| i.status.is_open() && i.level == level).count();
     Json(DaemonStatus {
         version: env!("CARGO_PKG_VERSION"),
         now: Time(reading.at(&engine)),

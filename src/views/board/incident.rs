@@ -102,13 +102,6 @@ impl Incident<'_> {
         used.map_or_else(|| "–".to_owned(), |used| format!("{} %", (used.max(0.0) * 1e3).ceil() / 10.0))
     }
 
-    fn until(&self, until: &Until) -> &'static str {
-        match until {
-            Until::Reached(stage) => self.page.stage(*stage),
-            Until::Notice => self.page.t("notice sent", "已通报"),
-        }
-    }
-
     /// How full a clock is, for a bar: from 0 to 100.
     fn used(&self, clock: &crate::model::incident::Clock) -> i64 {
         let end = clock.stopped.unwrap_or(self.page.now);

@@ -13,7 +13,7 @@ use super::shown;
 use crate::engine::{Engine, FeedView};
 use crate::model::level::{Condition, Level, LevelRules, Rule};
 use crate::model::policy::Correlation;
-use crate::model::procedure::{ClockName, ClockRule, Milestone, Procedure, Until};
+use crate::model::procedure::{ClockName, ClockRule, Milestone, Procedure};
 use crate::model::target::{Maintenance, Override, Scope, Targets};
 use crate::words::{self, Language};
 
@@ -85,13 +85,6 @@ impl Policy<'_> {
         match from {
             Milestone::Started => self.page.t("it began", "中断开始"),
             Milestone::Reached(stage) => self.page.stage(*stage),
-        }
-    }
-
-    fn until(&self, until: &Until) -> &'static str {
-        match until {
-            Until::Reached(stage) => self.page.stage(*stage),
-            Until::Notice => self.page.t("notice sent", "已通报"),
         }
     }
 

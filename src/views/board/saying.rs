@@ -12,6 +12,7 @@ use crate::model::event::Cause;
 use crate::model::figures::{Figures, State};
 use crate::model::incident::{Clock, Incident, Stage, Status};
 use crate::model::level::{Level, Ratio};
+use crate::model::procedure::Until;
 use crate::model::target::Value;
 use crate::model::time::{Instant, Span, Window};
 use crate::words::{self, Language};
@@ -252,6 +253,14 @@ impl Page {
             Stage::Reviewed => ("reviewed", "复盘"),
         };
         self.t(english, chinese)
+    }
+
+    /// What stops a clock.
+    pub(super) fn until(&self, until: impl Borrow<Until>) -> &'static str {
+        match *until.borrow() {
+            Until::Reached(stage) => self.stage(stage),
+            Until::Notice => self.t("notice sent", "已通报"),
+        }
     }
 
     pub(super) fn cause(&self, cause: impl Borrow<Cause>) -> &'static str {
