@@ -2,13 +2,14 @@
 
 use super::Engine;
 use super::history::{ActionMark, History};
-use super::ledger::{Id, Kept};
+use super::ledger::Kept;
 use super::maintenance::{Plan, Scope};
 use super::marks::{Facts, Said};
 use super::sharing::Shared;
 use super::timeline::Timeline;
 use crate::model::effect::Effect;
 use crate::model::event::{Acted, Body, Event, Maintained, Outcome};
+use crate::model::event_id::EventId;
 use crate::model::incident::ActionRecord;
 use crate::model::service::ServiceName;
 use crate::model::time::Instant;
@@ -17,12 +18,12 @@ impl Engine {
     pub(super) fn take(&mut self, event: &Event, effects: &mut Vec<Effect>) -> Outcome {
         self.note_age(event);
         self.hear(event);
-        let id = event.id.as_ref().map_or(Id::NONE, |id| Id::new(&event.source, id));
+        let id = event.id;
         let place = event.body.service().map(|name| self.place(name));
         if self.is_too_old(event, place) {
             return Outcome::TooOld;
         }
-        if id != Id::NONE {
+        if id != EventId::NONE {
             let ledger = &mut self.state.ledger;
             let new = if event.body.is_sample() {
                 ledger.is_new_sample(id)
@@ -33,7 +34,7 @@ impl Engine {
                 return Outcome::Duplicate;
             }
         }
-        let retracted = id != Id::NONE && self.state.ledger.is_retracted(id);
+        let retracted = id != EventId::NONE && self.state.ledger.is_retracted(id);
         let outcome = match (&event.body, place) {
             (Body::OutageStarted(started), Some(place)) => {
                 let said = Said::Started(Facts::new(&started.facts));
@@ -68,7 +69,7 @@ impl Engine {
                 if taken { Outcome::Applied } else { Outcome::TooOld }
             }
             (Body::Retraction { of }, _) => {
-                self.retract(Id::new(&event.source, of), id);
+                self.retract(EventId::new(&event.source, of), id);
                 Outcome::Applied
             }
             (Body::Latency { took, count, .. }, Some(place)) if !retracted => {
@@ -85,13 +86,13 @@ impl Engine {
         if retracted { Outcome::Retracted } else { outcome }
     }
 
-    fn mark(&mut self, place: u32, key: &str, (at, said): (Instant, Said), (id, retracted): (Id, bool)) {
+    fn mark(&mut self, place: u32, key: &str, (at, said): (Instant, Said), (id, retracted): (EventId, bool)) {
         if self.history(place).mark(key, at, said, id, retracted) {
             self.pair_again(place, &[(key.into(), at)]);
         }
     }
 
-    fn report(&mut self, place: u32, at: Instant, acted: &Acted, (id, retracted): (Id, bool)) {
+    fn report(&mut self, place: u32, at: Instant, acted: &Acted, (id, retracted): (EventId, bool)) {
         let Acted { action, cause, .. } = *acted;
         let record = ActionRecord {
             at,
@@ -109,7 +110,7 @@ impl Engine {
     }
 
     /// Takes in a notice of maintenance. Returns whether it could be: it changes nothing that is folded.
-    fn maintain(&mut self, of: &Maintained, key: &str, said: (Instant, Plan), identity: (Id, bool)) -> bool {
+    fn maintain(&mut self, of: &Maintained, key: &str, said: (Instant, Plan), identity: (EventId, bool)) -> bool {
         let scope = match of {
             Maintained::Service(name) => Scope::Service(self.place(name)),
             Maintained::Group(name) => {
@@ -125,7 +126,7 @@ impl Engine {
     }
 
     /// Takes back what `of` said, or says again what was taken back, if it is a retraction that is taken back.
-    fn retract(&mut self, of: Id, by: Id) {
+    fn retract(&mut self, of: EventId, by: EventId) {
         for (id, kept) in self.state.ledger.retract(of, by) {
             let retracted = self.state.ledger.is_retracted(id);
             match kept {
@@ -169,7 +170,7 @@ impl Engine {
 
 fn kept(event: &Event, place: Option<u32>) -> Kept {
     match (&event.body, place) {
-        (Body::Retraction { of }, _) => Kept::Retraction(Id::new(&event.source, of)),
+        (Body::Retraction { of }, _) => Kept::Retraction(EventId::new(&event.source, of)),
         (Body::MaintenancePlanned { .. } | Body::MaintenanceCancelled { .. }, _) => Kept::Maintenance,
         (_, Some(place)) => Kept::Service(place),
         (_, None) => Kept::Nowhere,

@@ -5,12 +5,12 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use super::availability::{Stretch, Union, covering};
 use super::folding::{Day, Days, days_after};
 use super::incidents::Acknowledged;
-use super::ledger::Id;
 use super::marks::{Marks, Outage, Said};
 use super::repairs::Repairs;
 use super::timeline::{Around, Timeline};
 use crate::model::alert::Alert;
 use crate::model::event::{About, Severity};
+use crate::model::event_id::EventId;
 use crate::model::incident::{Action, ActionRecord, IncidentId, Stage};
 use crate::model::time::{Instant, Span};
 
@@ -98,7 +98,7 @@ impl Brief {
 pub(super) struct ActionMark {
     pub(super) about: About,
     pub(super) record: ActionRecord,
-    pub(super) id: Id,
+    pub(super) id: EventId,
     pub(super) retracted: bool,
 }
 
@@ -134,12 +134,12 @@ impl History {
     }
 
     /// Takes in a mark of an outage. Returns whether it may change anything.
-    pub(super) fn mark(&mut self, key: &str, at: Instant, said: Said, id: Id, retracted: bool) -> bool {
+    pub(super) fn mark(&mut self, key: &str, at: Instant, said: Said, id: EventId, retracted: bool) -> bool {
         self.marks.add(key, at, said, id, retracted)
     }
 
     /// Takes back what `id` said, or takes that back. Returns the marks concerned, and the reports.
-    pub(super) fn retract(&mut self, id: Id, retracted: bool) -> (Vec<(Box<str>, Instant)>, Vec<Reported>) {
+    pub(super) fn retract(&mut self, id: EventId, retracted: bool) -> (Vec<(Box<str>, Instant)>, Vec<Reported>) {
         let mut reports = Vec::new();
         for mark in self.actions.iter_mut().filter(|mark| mark.id == id && mark.retracted != retracted) {
             mark.retracted = retracted;
@@ -392,7 +392,7 @@ impl History {
 
     /// Folds what is over by the last of `days` that nothing reaches across; a day that began before `since` counts
     /// from then on. `lived` is when there was something of its incidents. Returns the ids of the events that are forgotten.
-    pub(super) fn fold(&mut self, days: &[Instant], since: Instant, lived: &Lived) -> Vec<Id> {
+    pub(super) fn fold(&mut self, days: &[Instant], since: Instant, lived: &Lived) -> Vec<EventId> {
         let Some(until) = self.foldable(days, lived) else { return Vec::new() };
         let oldest = self.oldest().into_iter().chain(self.actions.first().map(|mark| mark.record.at)).min();
         let Some(oldest) = oldest.filter(|&oldest| oldest < until) else { return Vec::new() };
@@ -448,7 +448,7 @@ impl History {
         }
     }
 
-    fn forget(&mut self, until: Instant) -> Vec<Id> {
+    fn forget(&mut self, until: Instant) -> Vec<EventId> {
         let mut gone = self.marks.forget(until);
         self.outages.drain(..self.outages.partition_point(|outage| outage.start < until));
         self.touched.forget(until);

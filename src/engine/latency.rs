@@ -87,10 +87,12 @@ impl Latency {
     /// Sorts the latest samples into their slots, and lets go of what no window can reach any more at `now`.
     pub(super) fn sort_in(&mut self, now: Instant) {
         let mut fresh = std::mem::take(&mut self.fresh);
+        let mut by_class = fresh.clone();
+        by_class.sort_unstable_by_key(|sample| sample.class);
         fresh.sort_unstable_by_key(|sample| sample.minute);
         for (ring, (minutes, kept)) in self.rings.iter_mut().zip(RESOLUTIONS) {
             let oldest = (slot_of(now, minutes) + 1).saturating_sub(u32::try_from(kept).unwrap_or(0));
-            ring.add(&fresh, minutes, oldest);
+            ring.add((&fresh, &by_class), minutes, oldest);
         }
         fresh.clear();
         self.fresh = fresh;
@@ -179,7 +181,7 @@ impl Latency {
 
 impl Fresh {
     fn slot(&self, minutes: i64) -> u32 {
-        u32::try_from(i64::from(self.minute) / minutes).unwrap_or(0)
+        u32::try_from(minutes).map_or(0, |minutes| self.minute / minutes)
     }
 
     fn counted_bad(&self) -> u64 {
@@ -188,20 +190,22 @@ impl Fresh {
 }
 
 impl Ring {
-    /// Adds samples sorted by minute, and lets go of what is before the slot `oldest`.
-    fn add(&mut self, fresh: &[Fresh], minutes: i64, oldest: u32) {
-        let counts = fresh.iter().map(|sample| {
+    /// Adds samples, given by minute and once more by class, and lets go of what is before the slot `oldest`.
+    fn add(&mut self, (by_minute, by_class): (&[Fresh], &[Fresh]), minutes: i64, oldest: u32) {
+        let count = |sample: &Fresh| {
             let (slot, samples) = (sample.slot(minutes), sample.samples);
             SlotCount { slot, samples, bad: if sample.bad { samples } else { 0 } }
-        });
-        merge(&mut self.counts, counts, oldest);
+        };
+        let counts: Vec<SlotCount> = by_minute.iter().map(count).collect();
+        merge(&mut self.counts, &counts, oldest);
         let class = |sample: &Fresh| {
             let (slot, samples) = (sample.slot(minutes), sample.samples);
             ClassCount { slot, class: sample.class, samples }
         };
-        let mut classes: Vec<ClassCount> = fresh.iter().map(class).collect();
+        let mut classes: Vec<ClassCount> = by_class.iter().map(class).collect();
+        // Those of one slot, and mostly there is no other, are in order as they are.
         classes.sort_unstable_by_key(ClassCount::key);
-        merge(&mut self.classes, classes.into_iter(), oldest);
+        merge(&mut self.classes, &classes, oldest);
     }
 
     /// What is counted from the first slot to the last.
@@ -258,32 +262,59 @@ impl Count for ClassCount {
     }
 }
 
-/// Adds sorted counts to sorted ones, and lets go of what is before the slot `oldest`. What is not beyond the first
-/// of those that are added is merged with them in one go: nearly always that is the latest slot alone.
-fn merge<T: Count>(counts: &mut VecDeque<T>, fresh: impl Iterator<Item = T>, oldest: u32) {
+/// Adds sorted counts to sorted ones, and lets go of what is before the slot `oldest`. Most are counted already: they are
+/// only counted up, and nothing is moved.
+fn merge<T: Count>(counts: &mut VecDeque<T>, fresh: &[T], oldest: u32) {
     while counts.front().is_some_and(|count| count.slot() < oldest) {
         counts.pop_front();
     }
-    let mut fresh = fresh.skip_while(|count| count.slot() < oldest).peekable();
-    let Some(first) = fresh.peek().map(Count::key) else { return };
+    let fresh = &fresh[fresh.partition_point(|count| count.slot() < oldest)..];
+    let Some(first) = fresh.first().map(Count::key) else { return };
     let beyond = counts.back().is_none_or(|last| last.key() < first);
     let from = if beyond { counts.len() } else { counts.partition_point(|count| count.key() < first) };
-    let tail: Vec<T> = counts.drain(from..).collect();
-    for count in tail {
-        while let Some(next) = fresh.next_if(|next| next.key() < count.key()) {
-            put(counts, next);
+    let mut more: Vec<T> = Vec::new();
+    let known = tail(counts, from);
+    let mut at = 0;
+    for &next in fresh {
+        while known.get(at).is_some_and(|count| count.key() < next.key()) {
+            at += 1;
         }
-        put(counts, count);
+        match known.get_mut(at).filter(|count| count.key() == next.key()) {
+            Some(count) => count.add(next),
+            None => match more.last_mut().filter(|last| last.key() == next.key()) {
+                Some(last) => last.add(next),
+                None => more.push(next),
+            },
+        }
     }
-    fresh.for_each(|next| put(counts, next));
+    if more.is_empty() {
+        return;
+    }
+    // From the last one on, each goes to where it belongs in the longer list.
+    let (mut old, mut place) = (known.len(), known.len() + more.len());
+    counts.extend(more.iter().copied());
+    let known = tail(counts, from);
+    while let Some(last) = more.last().copied() {
+        place -= 1;
+        if old > 0 && known[old - 1].key() > last.key() {
+            old -= 1;
+            known[place] = known[old];
+        } else {
+            known[place] = last;
+            more.pop();
+        }
+    }
 }
 
-/// Adds a count of the last key, or of a later one.
-fn put<T: Count>(counts: &mut VecDeque<T>, next: T) {
-    match counts.back_mut() {
-        Some(last) if last.key() == next.key() => last.add(next),
-        _ => counts.push_back(next),
+/// What is from the place `from` on, in one piece.
+fn tail<T>(counts: &mut VecDeque<T>, from: usize) -> &mut [T] {
+    let (front, back) = counts.as_slices();
+    let first = front.len();
+    if from < first && !back.is_empty() {
+        return &mut counts.make_contiguous()[from..];
     }
+    let (front, back) = counts.as_mut_slices();
+    if from < first { &mut front[from..] } else { &mut back[from - first..] }
 }
 
 impl Leaving<'_> {
@@ -351,7 +382,44 @@ fn middle_of(class: usize) -> Span {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Wherever in its room the list begins.
+        #[test]
+        fn merged_counts_are_the_sums_by_key_of_what_is_not_too_old(
+            rounds in prop::collection::vec((prop::collection::vec((0_u32..6, 0_u16..6), 0..12), 0_u32..3), 1..12),
+            turned in 0_usize..40,
+        ) {
+            let mut counts: VecDeque<ClassCount> = VecDeque::with_capacity(40);
+            for _ in 0..turned {
+                counts.push_back(ClassCount { slot: 0, class: 0, samples: 0 });
+                counts.pop_front();
+            }
+            let mut naive: BTreeMap<(u32, u16), u32> = BTreeMap::new();
+            let mut oldest = 0;
+            for (samples, later) in rounds {
+                oldest += later;
+                // Some are of before.
+                let slots = samples.into_iter().map(|(slot, class)| ((oldest + slot).saturating_sub(2), class));
+                let mut fresh: Vec<ClassCount> =
+                    slots.map(|(slot, class)| ClassCount { slot, class, samples: 1 + u32::from(class) }).collect();
+                fresh.sort_unstable_by_key(ClassCount::key);
+                merge(&mut counts, &fresh, oldest);
+                for ClassCount { slot, class, samples } in fresh {
+                    *naive.entry((slot, class)).or_default() += samples;
+                }
+                naive.retain(|&(slot, _), _| slot >= oldest);
+                let found = counts.iter().map(|count| ((count.slot, count.class), count.samples));
+                prop_assert_eq!(found.collect::<BTreeMap<_, _>>(), naive.clone());
+                prop_assert!(counts.iter().is_sorted_by(|one, next| one.key() < next.key()));
+            }
+        }
+    }
 
     #[test]
     fn a_quantile_is_off_by_less_than_one_percent() {

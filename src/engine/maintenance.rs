@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::availability::{Stretch, Union};
-use super::ledger::Id;
 use super::sharing::{Map, Shared};
+use crate::model::event_id::EventId;
 use crate::model::time::Instant;
 
 /// Whom maintenance is for, by place.
@@ -38,7 +38,7 @@ pub(super) struct Plans {
 struct Notice {
     at: Instant,
     plan: Plan,
-    id: Id,
+    id: EventId,
     retracted: bool,
 }
 
@@ -62,7 +62,7 @@ impl Maintenance {
         scope: Scope,
         key: &str,
         (at, plan): (Instant, Plan),
-        (id, retracted): (Id, bool),
+        (id, retracted): (EventId, bool),
     ) -> Option<(Shared<Plans>, Option<Instant>)> {
         let mut plans = self.by_scope.get(&scope).cloned().unwrap_or_default();
         let notices = plans.by_key.entry(key.into()).or_default();
@@ -76,7 +76,7 @@ impl Maintenance {
     pub(super) fn with_retraction(
         &self,
         scope: Scope,
-        id: Id,
+        id: EventId,
         retracted: bool,
     ) -> (Shared<Plans>, Option<Instant>) {
         let mut plans = self.by_scope.get(&scope).cloned().unwrap_or_default();
@@ -104,7 +104,7 @@ impl Maintenance {
     }
 
     /// Whom what `id` said is for.
-    pub(super) fn scope_of(&self, id: Id) -> Option<Scope> {
+    pub(super) fn scope_of(&self, id: EventId) -> Option<Scope> {
         let said = |plans: &Plans| plans.by_key.values().flatten().any(|notice| notice.id == id);
         self.by_scope.iter().find(|(_, plans)| said(plans)).map(|(&scope, _)| scope)
     }
@@ -166,7 +166,7 @@ mod tests {
 
     fn said_to(maintenance: &mut Maintenance, time: i64, plan: Plan) {
         let scope = Scope::Group(0);
-        let (plans, _) = maintenance.with_notice(scope, "k", (at(time), plan), (Id::NONE, false)).unwrap();
+        let (plans, _) = maintenance.with_notice(scope, "k", (at(time), plan), (EventId::NONE, false)).unwrap();
         maintenance.put(scope, plans);
     }
 

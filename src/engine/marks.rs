@@ -5,8 +5,8 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::ledger::Id;
 use crate::model::event::{Cause, OutageFacts, Severity};
+use crate::model::event_id::EventId;
 use crate::model::level::Ratio;
 use crate::model::time::{Instant, Span};
 
@@ -26,7 +26,7 @@ pub(super) struct Marks {
 struct Mark {
     at: Instant,
     said: Said,
-    id: Id,
+    id: EventId,
     /// It was taken back. Kept, as that may be taken back as well.
     retracted: bool,
 }
@@ -167,7 +167,7 @@ impl Outage {
 
 impl Marks {
     /// Adds a mark. Returns whether it may change anything.
-    pub(super) fn add(&mut self, key: &str, at: Instant, said: Said, id: Id, retracted: bool) -> bool {
+    pub(super) fn add(&mut self, key: &str, at: Instant, said: Said, id: EventId, retracted: bool) -> bool {
         let place = self.place(key).unwrap_or_else(|place| {
             self.by_key.insert(place, (key.into(), Vec::new()));
             place
@@ -189,7 +189,7 @@ impl Marks {
     }
 
     /// Marks what was said by `id` as taken back, or no longer so. Returns the keys and instants concerned.
-    pub(super) fn retract(&mut self, id: Id, retracted: bool) -> Vec<(Box<str>, Instant)> {
+    pub(super) fn retract(&mut self, id: EventId, retracted: bool) -> Vec<(Box<str>, Instant)> {
         let mut concerned = Vec::new();
         for (key, marks) in &mut self.by_key {
             for mark in marks.iter_mut().filter(|mark| mark.id == id && mark.retracted != retracted) {
@@ -201,7 +201,7 @@ impl Marks {
     }
 
     /// Lets go of the marks before `at`. Returns the ids of what said them.
-    pub(super) fn forget(&mut self, at: Instant) -> Vec<Id> {
+    pub(super) fn forget(&mut self, at: Instant) -> Vec<EventId> {
         let mut gone = Vec::new();
         self.by_key.retain_mut(|(_, marks)| {
             let first = marks.partition_point(|mark| mark.at < at);

@@ -86,6 +86,12 @@ impl Policies {
         if version.targets.concerns(subject) { Terms::read(&version.targets, subject) } else { version.general }
     }
 
+    /// Whether all services have the same terms at `at`, and which those are.
+    pub(super) fn common(&self, at: Instant) -> Option<Terms> {
+        let version = self.version(at);
+        version.targets.overrides.is_empty().then_some(version.general)
+    }
+
     /// The targets promised at `at`; before the first ones, those.
     pub(super) fn targets(&self, at: Instant) -> &Targets {
         &self.version(at).targets

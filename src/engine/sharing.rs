@@ -158,9 +158,12 @@ impl<T: Clone> Shards<T> {
 
 /// How much each part has to hold so that all of them hold at least the last `count` of any: parts fill unevenly, by
 /// six standard deviations less than once in 10⁹.
-pub(super) const fn share(count: usize) -> usize {
+#[allow(clippy::cast_possible_truncation, reason = "it is refused when this is built")]
+pub(super) const fn share(count: usize) -> u16 {
     let mean = count / SHARDS + 1;
-    mean + 6 * mean.isqrt()
+    let share = mean + 6 * mean.isqrt();
+    assert!(share < u16::MAX as usize, "that is more than a part can number");
+    share as u16
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "it is below the number of parts")]
@@ -262,7 +265,8 @@ mod tests {
 
     #[test]
     fn parts_of_equal_shares_hold_the_last_of_all() {
-        assert!(share(2_000_000) * SHARDS > 2_200_000 && share(2_000_000) * SHARDS < 2_400_000);
+        let all = usize::from(share(2_000_000)) * SHARDS;
+        assert!(all > 2_200_000 && all < 2_400_000);
         assert_eq!(share(0), 7);
     }
 }

@@ -9,7 +9,7 @@ use super::{Engine, State};
 
 /// What a snapshot begins with. The number changes whenever the layout of any part of the state does; an engine
 /// that does not know it asks for the journal instead, which never loses its meaning.
-const MAGIC: &[u8; 8] = b"f9-eng24";
+const MAGIC: &[u8; 8] = b"f9-eng25";
 
 /// Why bytes are no snapshot of this engine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

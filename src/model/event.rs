@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use super::event_id::EventId;
 use super::incident::{Action, Particulars};
 use super::level::Ratio;
 use super::service::ServiceName;
@@ -12,8 +13,8 @@ use super::time::{Instant, Span};
 /// One event, read and checked. It says what happened at `time`; when it was received is the journal's to know.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// Unique per source; makes redelivery harmless.
-    pub id: Option<Box<str>>,
+    /// What it is known by, which makes redelivery harmless.
+    pub id: EventId,
     /// Who says so.
     pub source: Arc<str>,
     /// When it happened.
@@ -24,11 +25,11 @@ pub struct Event {
     pub body: Body,
 }
 
-/// What an event says.
+/// What an event says. What few events say is boxed: most are samples, and all are moved about.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
     /// An outage began.
-    OutageStarted(OutageStarted),
+    OutageStarted(Box<OutageStarted>),
     /// Facts of an open outage changed.
     OutageUpdated {
         /// The service that is out.
@@ -36,7 +37,7 @@ pub enum Body {
         /// The outage's key.
         outage: Box<str>,
         /// What changed.
-        facts: OutageFacts,
+        facts: Box<OutageFacts>,
     },
     /// An outage ended.
     OutageEnded {
@@ -49,7 +50,7 @@ pub enum Body {
     },
     /// Somebody did something about an outage (`repair.acknowledged` … `repair.reviewed`, `repair.held`,
     /// `repair.resumed`, `repair.reclassified`, `notice.sent`, `survey` of an incident).
-    Acted(Acted),
+    Acted(Box<Acted>),
     /// Latency samples.
     Latency {
         /// The service measured.

@@ -10,6 +10,7 @@ pub mod calendar;
 pub mod delivery;
 pub mod effect;
 pub mod event;
+pub mod event_id;
 pub mod figures;
 pub mod incident;
 pub mod level;

@@ -23,6 +23,7 @@ use fournines::model::alert::{About, Alert, AlertName, BurnPair, Owner};
 use fournines::model::calendar::Range;
 use fournines::model::effect::{Effect, EffectKind};
 use fournines::model::event::{Body, Outcome};
+use fournines::model::event_id::EventId;
 use fournines::model::figures::{Figures, State};
 use fournines::model::incident::{Action, Clock, Incident, Stage, Status};
 use fournines::model::procedure::ClockName;
@@ -355,7 +356,7 @@ proptest! {
                 } else {
                     // It is a sign of life of its source all the same.
                     let Input::Event(mut event) = input else { continue };
-                    (event.body, event.id) = (Body::Heartbeat, None);
+                    (event.body, event.id) = (Body::Heartbeat, EventId::NONE);
                     part.apply(at(received), &Input::Event(event), &mut effects);
                 }
             }

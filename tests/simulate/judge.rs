@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use fournines::daemon::decode_stored;
-use fournines::engine::{Engine, Input};
-use fournines::journal::open_reader;
+use fournines::engine::Engine;
+use fournines::journal::{Kind, open_reader};
 use fournines::model::effect::{Effect, EffectKind};
 use fournines::model::figures::Figures;
 use fournines::model::incident::Status;
@@ -122,12 +122,12 @@ fn replay(storage: &Path, end: Instant, record: &Record) -> Result<(Engine, Vec<
     let mut there = BTreeSet::new();
     let mut read = |stored: fournines::journal::Stored| {
         let inputs = decode_stored(&stored)?;
-        for input in &inputs {
-            if let Input::Event(event) = input
-                && let Some(number) = event.id.as_deref().and_then(|id| id.strip_prefix('e'))
-            {
-                there.extend(number.parse::<usize>());
-            }
+        if stored.kind == Kind::Events {
+            let number = |line: &str| {
+                let event: Value = serde_json::from_str(line).ok()?;
+                event["id"].as_str()?.strip_prefix('e')?.parse::<usize>().ok()
+            };
+            there.extend(std::str::from_utf8(&stored.text).unwrap().lines().filter_map(number));
         }
         let source = (&*stored.source, stored.key.as_deref());
         apply_batch(&mut engine, stored.received, source, inputs, &mut effects, |_, _| {});

@@ -13,6 +13,7 @@ use super::{Bad, Gate};
 use crate::model::event::{
     About, Acted, Body, CaseKind, CaseStep, Cause, Event, Maintained, OutageFacts, OutageStarted, Severity,
 };
+use crate::model::event_id::EventId;
 use crate::model::incident::{Action, Improvement, Particulars, Review, Stage};
 use crate::model::level::{Level, Ratio};
 use crate::model::service::ServiceName;
@@ -117,7 +118,7 @@ impl<'g> Reader<'g> {
                 "`time` {time} lies too far ahead of the time of receipt; {latest} is the latest taken"
             ));
         }
-        let id = raw.id.map(|id| bounded(id, "id", ID_CHARS_MAX)).transpose()?;
+        let id = raw.id.map(|id| held(id, "id", ID_CHARS_MAX)).transpose()?;
         let drill = raw.drill.map(|drill| bounded(drill, "drill", KEY_CHARS_MAX)).transpose()?;
         let body = body(self, kind)?;
         let source = match raw.source {
@@ -131,6 +132,7 @@ impl<'g> Reader<'g> {
             }
             None => self.gate.source.clone(),
         };
+        let id = id.map_or(EventId::NONE, |id| EventId::new(&source, id));
         Ok(Event { id, source, time, drill, body })
     }
 
@@ -147,7 +149,7 @@ impl<'g> Reader<'g> {
             } else {
                 raw.detail.as_ref()
             };
-            Ok(Body::Acted(Acted {
+            Ok(Body::Acted(Box::new(Acted {
                 service: service()?,
                 action,
                 about: about(raw)?,
@@ -155,7 +157,7 @@ impl<'g> Reader<'g> {
                 detail: detail.map(Text::boxed),
                 cause: cause(raw)?,
                 particulars,
-            }))
+            })))
         };
         let acted = |action| acted_on(action, Particulars::None);
         let stage = |stage| acted(Action::Reached(stage));
@@ -176,13 +178,13 @@ impl<'g> Reader<'g> {
             Ok(Body::Case { case, kind, step, service: self.service(said(&raw.service))? })
         };
         match kind {
-            "outage.started" => Ok(Body::OutageStarted(OutageStarted {
+            "outage.started" => Ok(Body::OutageStarted(Box::new(OutageStarted {
                 service: service()?,
                 outage: outage()?,
                 facts: facts(raw)?,
-            })),
+            }))),
             "outage.updated" => {
-                Ok(Body::OutageUpdated { service: service()?, outage: outage()?, facts: facts(raw)? })
+                Ok(Body::OutageUpdated { service: service()?, outage: outage()?, facts: Box::new(facts(raw)?) })
             }
             "outage.ended" => Ok(Body::OutageEnded { service: service()?, outage: outage()?, cause: cause(raw)? }),
             "repair.acknowledged" => stage(Stage::Acknowledged),
@@ -353,11 +355,16 @@ fn required_key(field: Option<&str>, name: &str) -> Refusal<Box<str>> {
 }
 
 fn bounded(text: &str, name: &str, chars_max: usize) -> Refusal<Box<str>> {
+    held(text, name, chars_max).map(Box::from)
+}
+
+/// A text that is not empty, and not too long.
+fn held<'t>(text: &'t str, name: &str, chars_max: usize) -> Refusal<&'t str> {
     if text.is_empty() {
         return Err(format!("`{name}` is empty"));
     }
     let long = text.len() > chars_max && text.chars().count() > chars_max;
-    if long { Err(format!("`{name}` has more than {chars_max} characters")) } else { Ok(text.into()) }
+    if long { Err(format!("`{name}` has more than {chars_max} characters")) } else { Ok(text) }
 }
 
 fn instant(field: Option<&str>, name: &str) -> Refusal<Instant> {
