@@ -12,6 +12,7 @@ mod reading;
 mod retention;
 mod tally;
 
+use std::borrow::Borrow;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -105,7 +106,7 @@ pub fn apply_batch(
     engine: &mut Engine,
     received: Instant,
     (source, key): (&str, Option<&str>),
-    inputs: impl IntoIterator<Item = Input>,
+    inputs: impl IntoIterator<Item = impl Borrow<Input>>,
     effects: &mut Vec<Effect>,
     mut each: impl FnMut(&Input, Outcome),
 ) {
@@ -114,8 +115,9 @@ pub fn apply_batch(
         engine.apply(received, &body, effects) == Outcome::Duplicate
     });
     for input in inputs {
-        let outcome = if repeated { Outcome::Duplicate } else { engine.apply(received, &input, effects) };
-        each(&input, outcome);
+        let input = input.borrow();
+        let outcome = if repeated { Outcome::Duplicate } else { engine.apply(received, input, effects) };
+        each(input, outcome);
     }
 }
 

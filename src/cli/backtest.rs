@@ -106,7 +106,12 @@ impl Pair {
 
     /// Gives both the same, but for policies.
     fn apply(&mut self, batch: Batch<'_>) {
-        let mut inputs = batch.inputs.clone();
+        if self.begun && !batch.inputs.iter().any(|input| matches!(input, Input::Policy(_))) {
+            self.after.apply(batch);
+            self.before.apply(batch);
+            return;
+        }
+        let mut inputs = batch.inputs.to_vec();
         for input in &mut inputs {
             if let Input::Policy(policy) = input {
                 **policy = self.instead_of(policy);
@@ -117,7 +122,7 @@ impl Pair {
             inputs.insert(0, Input::Policy(Box::new(self.new.clone())));
             self.begun = true;
         }
-        self.after.apply(Batch { inputs, ..batch });
+        self.after.apply(Batch { inputs: &inputs, ..batch });
         self.before.apply(batch);
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
 use clap::Args;
 use indicatif::ProgressBar;
@@ -13,7 +13,7 @@ use super::Failure;
 use super::send::{bar, open, progress};
 use crate::daemon::decode_stored;
 use crate::engine::{Engine, Input};
-use crate::ingest::decode::{Decoded, Gate, Layout, decode};
+use crate::ingest::decode::{Decoded, Gate, Layout, Rejection, decode};
 use crate::journal::{Checkpoint, Checkpoints, JournalError, Stored, open_reader};
 use crate::model::alert::{Alert, AlertKey};
 use crate::model::effect::{Effect, EffectKind};
@@ -52,12 +52,12 @@ pub(super) struct Beginning {
 }
 
 /// What the engine is given at once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Batch<'a> {
     pub(super) received: Instant,
     pub(super) source: &'a str,
     pub(super) key: Option<&'a str>,
-    pub(super) inputs: Vec<Input>,
+    pub(super) inputs: &'a [Input],
 }
 
 /// A part of a file.
@@ -65,7 +65,10 @@ struct Piece {
     /// How much was read for it.
     bytes: u64,
     lines: u64,
-    decoded: Decoded,
+    inputs: Vec<Input>,
+    /// Its first lines that are no events, and how many there are.
+    rejected: Vec<Rejection>,
+    rejected_total: u64,
 }
 
 /// What a recording held.
@@ -212,7 +215,7 @@ impl Recording {
         summary.sequence = stored.sequence;
         // What was received after the instant asked for is known, but the figures stay those of that instant.
         let received = self.at.map_or(stored.received, |at| stored.received.min(at));
-        each(Batch { received, source: &stored.source, key: stored.key.as_deref(), inputs });
+        each(Batch { received, source: &stored.source, key: stored.key.as_deref(), inputs: &inputs });
         Ok(())
     }
 
@@ -234,21 +237,25 @@ impl Recording {
         let mut line = 0;
         std::thread::scope(|scope| {
             let (sender, pieces) = sync_channel(PIECES_AHEAD);
-            scope.spawn(move || decode_pieces(input, &gate, &sender));
+            let (spent, used) = channel();
+            scope.spawn(move || decode_pieces(input, &gate, &sender, &used));
             for piece in pieces {
-                let Piece { bytes, lines, decoded } = piece.map_err(failed)?;
+                let Piece { bytes, lines, inputs, rejected, rejected_total } = piece.map_err(failed)?;
                 bar.inc(bytes);
-                summary.reject(&decoded, |number, error| {
+                summary.reject((&rejected, rejected_total), |number, error| {
                     bar.suspend(|| eprintln!("{name}:{}: {error}", line + number));
                 });
-                for event in decoded.events {
-                    if self.as_known_at.is_none_or(|known| event.time <= known) && self.wants(&event) {
-                        summary.count(&event);
-                        let received = event.time;
-                        each(Batch { received, source: &name, key: None, inputs: vec![Input::Event(event)] });
+                for input in &inputs {
+                    let Input::Event(event) = input else { continue };
+                    if self.as_known_at.is_none_or(|known| event.time <= known) && self.wants(event) {
+                        summary.count(event);
+                        let inputs = std::slice::from_ref(input);
+                        each(Batch { received: event.time, source: &name, key: None, inputs });
                     }
                 }
                 line += lines;
+                // Whoever made them lets go of them at less cost; without it nobody needs to.
+                let _ = spent.send(inputs);
             }
             Ok(())
         })
@@ -259,10 +266,17 @@ impl Recording {
     }
 }
 
-/// Cuts a file into pieces of whole lines, and decodes each, until there is no more or nobody takes them.
-fn decode_pieces(mut input: impl Read, gate: &Gate, sender: &SyncSender<io::Result<Piece>>) {
+/// Cuts a file into pieces of whole lines, and decodes each, until there is no more or nobody takes them; and lets go of
+/// what is used.
+fn decode_pieces(
+    mut input: impl Read,
+    gate: &Gate,
+    sender: &SyncSender<io::Result<Piece>>,
+    used: &Receiver<Vec<Input>>,
+) {
     let mut text = Vec::new();
     loop {
+        used.try_iter().for_each(drop);
         let read = match input.by_ref().take(CHUNK_BYTES as u64).read_to_end(&mut text) {
             Ok(read) => read,
             Err(error) => {
@@ -276,10 +290,13 @@ fn decode_pieces(mut input: impl Read, gate: &Gate, sender: &SyncSender<io::Resu
             None if read > 0 => 0,
             _ => text.len(),
         };
+        let Decoded { events, rejected, rejected_total, .. } = decode(Layout::Lines, &text[..end], gate);
         let piece = Piece {
             bytes: read as u64,
             lines: memchr::memchr_iter(b'\n', &text[..end]).count() as u64,
-            decoded: decode(Layout::Lines, &text[..end], gate),
+            inputs: events.into_iter().map(Input::Event).collect(),
+            rejected,
+            rejected_total,
         };
         text.drain(..end);
         if sender.send(Ok(piece)).is_err() || read == 0 {
@@ -295,14 +312,14 @@ impl Summary {
         self.last = self.last.max(Some(event.time));
     }
 
-    fn reject(&mut self, decoded: &Decoded, tell: impl Fn(u64, &str)) {
-        for rejection in &decoded.rejected {
+    fn reject(&mut self, (rejected, total): (&[Rejection], u64), tell: impl Fn(u64, &str)) {
+        for rejection in rejected {
             if self.rejected < NAMED_MAX {
                 tell(rejection.line, &rejection.error);
             }
             self.rejected += 1;
         }
-        self.rejected += decoded.rejected_total - decoded.rejected.len() as u64;
+        self.rejected += total - rejected.len() as u64;
     }
 
     /// Fails when something was rejected: it is in no figure.
@@ -339,7 +356,7 @@ impl Run {
             received: Instant::MIN,
             source: "config",
             key: None,
-            inputs: vec![Input::Policy(Box::new(policy))],
+            inputs: &[Input::Policy(Box::new(policy))],
         });
         run
     }
