@@ -271,6 +271,12 @@ impl Engine {
         own.into_iter().chain(self.drills.next_deadline()).min_by_key(|&(at, _)| at)
     }
 
+    /// Whether all that was given is looked at: nothing waits for its instant to be complete.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.next_deadline().is_none_or(|(_, timer)| timer != Timer::Look)
+    }
+
     /// What happened since the journal began.
     #[must_use]
     pub const fn counts(&self) -> &Counts {

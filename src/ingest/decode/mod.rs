@@ -110,12 +110,13 @@ pub fn decode(layout: Layout, body: &[u8], gate: &Gate) -> Decoded {
         Layout::Lines => {
             // That the whole is text is found out at less cost than that each line is.
             let text = std::str::from_utf8(body).ok();
+            let has_breaks = memchr::memchr(b'\r', body).is_some();
             let mut start = 0;
             for (number, end) in (1..).zip(memchr::memchr_iter(b'\n', body).chain([body.len()])) {
                 let line = std::mem::replace(&mut start, end + 1)..end;
                 match text {
                     _ if body[line.clone()].trim_ascii().is_empty() => {}
-                    Some(text) => take(&mut reader, number, text[line].trim_ascii(), &mut out),
+                    Some(text) => take(&mut reader, number, (text[line].trim_ascii(), has_breaks), &mut out),
                     None => take_bytes(&mut reader, number, &body[line], &mut out),
                 }
             }
@@ -125,7 +126,7 @@ pub fn decode(layout: Layout, body: &[u8], gate: &Gate) -> Decoded {
             let mut parser = serde_json::Deserializer::from_slice(body);
             let read = Elements(&mut elements).deserialize(&mut parser).and_then(|()| parser.end());
             for (number, element) in (1..).zip(&elements) {
-                take(&mut reader, number, element.get(), &mut out);
+                take(&mut reader, number, (element.get(), true), &mut out);
             }
             if let Err(error) = read {
                 // What stands before the fault is good; after it nobody can tell where an element begins.
@@ -141,7 +142,7 @@ pub fn decode(layout: Layout, body: &[u8], gate: &Gate) -> Decoded {
 fn take_bytes(reader: &mut native::Reader<'_>, number: u64, bytes: &[u8], out: &mut Decoded) {
     let bytes = bytes.trim_ascii();
     match std::str::from_utf8(bytes) {
-        Ok(text) => take(reader, number, text, out),
+        Ok(text) => take(reader, number, (text, true), out),
         Err(error) => {
             let problem = format!("not UTF-8 from byte {} of it on", error.valid_up_to() + 1);
             out.reject(number, Bad::Unreadable(problem));
@@ -149,14 +150,15 @@ fn take_bytes(reader: &mut native::Reader<'_>, number: u64, bytes: &[u8], out: &
     }
 }
 
-fn take(reader: &mut native::Reader<'_>, number: u64, text: &str, out: &mut Decoded) {
+/// Takes an event, of whose text it is known whether there may be line breaks in it.
+fn take(reader: &mut native::Reader<'_>, number: u64, (text, has_breaks): (&str, bool), out: &mut Decoded) {
     match reader.read(text) {
         Ok(event) => {
             out.events.push(event);
             // A line break inside JSON can only stand between tokens, where a blank does as well.
             let start = out.lines.len();
             out.lines.extend_from_slice(text.as_bytes());
-            if memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_some() {
+            if has_breaks {
                 let breaks = out.lines[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r'));
                 breaks.for_each(|byte| *byte = b' ');
             }
