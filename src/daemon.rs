@@ -31,7 +31,7 @@ use crate::ingest::form;
 use crate::ingest::http::{Intake, post_events};
 use crate::journal::{self, Checkpoints, Journal, JournalError, Keep};
 use crate::notify::{self, Alertmanager, Outbox, Wire};
-use crate::pipeline::{self, CheckpointPace, Checkpointer, INBOX_MAX, Pipeline, Submission};
+use crate::pipeline::{self, CheckpointPace, Checkpointer, Early, INBOX_MAX, Pipeline, Submission};
 use crate::problem::Problem;
 use crate::server::{self, Listener};
 use crate::store::changes::Changes;
@@ -110,6 +110,8 @@ pub struct Surroundings<L> {
     pub wire: Wire,
     /// Tells the time.
     pub clock: Clock,
+    /// The last checkpoint of its storage, if that is being read already.
+    pub early: Option<Early>,
 }
 
 impl Daemon {
@@ -117,11 +119,11 @@ impl Daemon {
     ///
     /// # Errors
     /// When the address, the journal or a receiver cannot be used.
-    pub async fn start(settings: Settings, clock: Clock) -> Result<Self, DaemonError> {
+    pub async fn start(settings: Settings, clock: Clock, early: Option<Early>) -> Result<Self, DaemonError> {
         let address = settings.server.listen;
         let listener = TcpListener::bind(address).await.map_err(|error| DaemonError::Listen { address, error })?;
         let address = listener.local_addr().map_err(|error| DaemonError::Listen { address, error })?;
-        Self::start_on(settings, Surroundings { listener, address, wire: Wire::default(), clock }).await
+        Self::start_on(settings, Surroundings { listener, address, wire: Wire::default(), clock, early }).await
     }
 
     /// The same on these surroundings.
@@ -132,7 +134,7 @@ impl Daemon {
         settings: Settings,
         surroundings: Surroundings<L>,
     ) -> Result<Self, DaemonError> {
-        let Surroundings { listener, address, wire, clock } = surroundings;
+        let Surroundings { listener, address, wire, clock, early } = surroundings;
         let build = |error: &dyn std::fmt::Display| DaemonError::Build(error.to_string());
         let telemetry = Telemetry::new().map_err(|error| build(&error))?;
         let engine = Arc::new(RwLock::new(Engine::new()));
@@ -177,7 +179,8 @@ impl Daemon {
 
         let alerting = settings.alerting.clone();
         let reader = Reader::new(ready.clone());
-        let opened = open(settings, engine, changes, clock.clone(), telemetry.clone(), (submissions, reader)).await;
+        let opened =
+            open(settings, engine, changes, clock.clone(), telemetry.clone(), (submissions, reader, early)).await;
         let parts = opened.and_then(|(hall, stop_hall, outbox)| {
             let _ = deliveries.set(Arc::new(outbox.clone()));
             let (carriers, stop_carriers) =
@@ -236,11 +239,17 @@ async fn open(
     changes: Changes,
     clock: Clock,
     telemetry: Telemetry,
-    (submissions, reader): (mpsc::Receiver<Submission>, Reader),
+    (submissions, reader, early): (mpsc::Receiver<Submission>, Reader, Option<Early>),
 ) -> Result<(Hall, CancellationToken, Outbox), DaemonError> {
     let (shared, ticking, counts) = (engine.clone(), clock.clone(), telemetry.clone());
-    let recovered = threads::aside(move || recover(&settings, &shared, changes, ticking, counts, reader)).await;
-    let (pipeline, outbox) = recovered.map_err(|error| DaemonError::Build(error.to_string()))??;
+    let recovered = threads::aside(move || {
+        let recovered = recover(&settings, &shared, changes, ticking, counts, (reader, early));
+        (recovered, settings)
+    });
+    let (recovered, settings) = recovered.await.map_err(|error| DaemonError::Build(error.to_string()))?;
+    // Nothing waits until a catalogue of a million is let go of.
+    threads::aside(move || drop(settings));
+    let (pipeline, outbox) = recovered?;
 
     let stop_hall = CancellationToken::new();
     let (report, hall) = oneshot::channel();
@@ -262,7 +271,7 @@ fn recover(
     changes: Changes,
     clock: Clock,
     telemetry: Telemetry,
-    mut reader: Reader,
+    (mut reader, early): (Reader, Option<Early>),
 ) -> Result<(Pipeline, Outbox), DaemonError> {
     let mut journal = Journal::open(&settings.storage.path)?;
     let checkpoints = Checkpoints::open(&settings.storage.path)?;
@@ -276,7 +285,7 @@ fn recover(
             let known = known.and_then(|known| known.unpack());
             (known.as_deref() != Some(record.as_bytes())).then_some(record)
         });
-        (pipeline::begin(&journal, &checkpoints), new_record.join())
+        (pipeline::begin(&journal, &checkpoints, early), new_record.join())
     });
     let begun = begun?;
     let new_record = new_record.map_err(|_| DaemonError::Build("the policy has no record".to_owned()))?;

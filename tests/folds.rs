@@ -49,7 +49,7 @@ fn a_day_later(folder: &Path, history: &str) -> Instant {
     let settings = Settings::load(&Sources { file: Some(file), ..Sources::default() }).unwrap();
     let clock = Clock::system();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let daemon = runtime.block_on(Daemon::start(settings, clock.clone())).unwrap();
+    let daemon = runtime.block_on(Daemon::start(settings, clock.clone(), None)).unwrap();
     let url = format!("http://{}", daemon.address);
     // A checkpoint comes after each piece; nothing of the history may be too old for it.
     for line in history.lines() {

@@ -65,7 +65,7 @@ fn after_an_hour_away_it_is_told_of_the_gravest_first() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let clock = Clock::fast(SPEED);
     let begun = clock.now();
-    let daemon = runtime.block_on(Daemon::start(settings, clock.clone())).unwrap();
+    let daemon = runtime.block_on(Daemon::start(settings, clock.clone(), None)).unwrap();
     let url = format!("http://{}", daemon.address);
     let before = resident();
 

@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings = settings(arguments, folder.path(), catalog)?;
     runtime()?.block_on(async {
         let clock = Clock::fast(arguments.speed);
-        let daemon = Daemon::start(settings, clock.clone()).await.map_err(|error| failed(&error))?;
+        let daemon = Daemon::start(settings, clock.clone(), None).await.map_err(|error| failed(&error))?;
         println!("{}", what_to_open(arguments, &daemon, network.service_count(), folder.path()));
         let feed = feed(&network, arguments.seed, &clock, format!("http://{}", daemon.address));
         tokio::select! {

@@ -97,13 +97,18 @@ impl From<Mistakes> for Failure {
 
 /// The settings that a command works by.
 fn settings(file: Option<&PathBuf>, catalog: Option<&PathBuf>) -> Result<Settings, Mistakes> {
-    Settings::load(&Sources {
+    Settings::load(&sources(file, catalog))
+}
+
+/// Where settings come from, besides the built-in ones.
+fn sources(file: Option<&PathBuf>, catalog: Option<&PathBuf>) -> Sources {
+    Sources {
         file: file.cloned(),
         catalog: catalog.cloned(),
         environment: std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
-    })
+    }
 }
 
 /// A variable of the environment; one that is empty is none.

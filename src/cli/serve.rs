@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, asked_to_stop, runtime, settings};
+use super::{Failure, asked_to_stop, runtime, sources};
 use crate::clock::Clock;
+use crate::config::Settings;
 use crate::daemon::Daemon;
+use crate::pipeline::Early;
 use crate::telemetry::log_to_stderr;
 
 /// Runs the daemon until it is told to stop
@@ -20,11 +22,15 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let settings = settings(arguments.config.as_ref(), None)?;
+    let draft = Settings::draft(&sources(arguments.config.as_ref(), None))?;
+    // Both take seconds where there are a million services.
+    let early = Early::begin(&draft.storage.path);
+    let settings = draft.finish()?;
     log_to_stderr(settings.log_format, &settings.log_level).map_err(Failure::Wrong)?;
     runtime()?.block_on(async {
         let receivers = settings.alerting.receivers.clone();
-        let daemon = Daemon::start(settings, Clock::system()).await.map_err(|e| Failure::Failed(e.to_string()))?;
+        let daemon = Daemon::start(settings, Clock::system(), early).await;
+        let daemon = daemon.map_err(|error| Failure::Failed(error.to_string()))?;
         tracing::info!(address = %daemon.address, version = env!("CARGO_PKG_VERSION"), "ready");
         if receivers.is_empty() {
             tracing::warn!("no alert receiver is configured: nobody is paged; add [[alerting.alertmanagers]] or [[alerting.webhooks]]");

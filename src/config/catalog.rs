@@ -16,7 +16,7 @@ const LISTED_MAX: usize = 50;
 /// # Errors
 /// With every mistake, by line and column.
 pub fn read_catalog(file: &str, text: &str) -> Result<Vec<(ServiceName, ServiceFacts)>, Mistakes> {
-    let mut rows = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
+    let mut rows = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::Headers).from_reader(text.as_bytes());
     let mut mistakes = Vec::new();
     let mut wrong = |line: Option<u64>, column: &str, problem: String| {
         let place = line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"));
@@ -48,20 +48,22 @@ pub fn read_catalog(file: &str, text: &str) -> Result<Vec<(ServiceName, ServiceF
     let rows_max = memchr::memchr_iter(b'\n', text.as_bytes()).count();
     let mut services: Vec<(ServiceName, ServiceFacts)> = Vec::with_capacity(rows_max);
     let mut lines: HashMap<ServiceName, u64> = HashMap::with_capacity(rows_max);
-    for row in rows.records() {
-        let row = match row {
-            Ok(row) => row,
+    let mut row = csv::StringRecord::new();
+    loop {
+        match rows.read_record(&mut row) {
+            Ok(true) => {}
+            Ok(false) => break,
             Err(error) => {
                 wrong(error.position().map(csv::Position::line), "", error.to_string());
                 continue;
             }
-        };
+        }
         let line = row.position().map_or(0, csv::Position::line);
         if row.len() != header.len() {
             wrong(Some(line), "", format!("has {} fields, the first line has {}", row.len(), header.len()));
             continue;
         }
-        let field = |column: Option<usize>| column.and_then(|place| row.get(place)).unwrap_or("");
+        let field = |column: Option<usize>| column.and_then(|place| row.get(place)).unwrap_or("").trim();
         let list = |column: Option<usize>| -> Vec<String> {
             field(column).split(';').map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned).collect()
         };

@@ -20,7 +20,7 @@ pub use catalog::{read_catalog, write_catalog};
 pub use drill::{Plan, Scenario, Step, read_scenario};
 pub use reader::{Mistake, Mistakes};
 pub use record::{BadRecord, from_record, to_record};
-pub use settings::{LogFormat, Server, Settings, Sources, Storage};
+pub use settings::{Draft, LogFormat, Server, Settings, Sources, Storage};
 pub use words::{Runbook, Texts};
 
 /// The built-in settings, as a file.

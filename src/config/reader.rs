@@ -46,6 +46,7 @@ impl std::error::Error for Mistakes {}
 const ENVIRONMENT: &str = "the environment";
 
 /// A reader over merged settings.
+#[derive(Debug)]
 pub(super) struct Reader {
     root: Value,
     /// The texts of the files that took part, by the name their values have as origin: for line numbers.

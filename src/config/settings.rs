@@ -25,6 +25,15 @@ pub struct Sources {
     pub environment: Vec<(String, String)>,
 }
 
+/// Settings that are not checked, and of which the catalogue is not read: of a million services that takes seconds.
+#[derive(Debug)]
+pub struct Draft {
+    /// Where it keeps things, if that is not among the mistakes.
+    pub storage: Storage,
+    reader: Reader,
+    sources: Sources,
+}
+
 /// Everything that can be set, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -93,6 +102,14 @@ impl Settings {
     /// # Errors
     /// With every mistake at once.
     pub fn load(sources: &Sources) -> Result<Self, Mistakes> {
+        Self::draft(sources)?.finish()
+    }
+
+    /// Reads all that stands in the file and the environment, and no other file yet.
+    ///
+    /// # Errors
+    /// When that cannot be read at all.
+    pub fn draft(sources: &Sources) -> Result<Draft, Mistakes> {
         let mut texts = vec![("built-in defaults".to_owned(), DEFAULTS.to_owned())];
         let mut builder = config::Config::builder().add_source(toml_source(DEFAULTS));
         if let Some(path) = &sources.file {
@@ -111,9 +128,8 @@ impl Settings {
         let merged = builder.add_source(environment).build();
         let merged = merged.map_err(|error| one("", error.to_string()))?;
         let mut reader = Reader::new(merged.cache, texts);
-        let settings = read(&mut reader, sources)?;
-        reader.finish()?;
-        Ok(settings)
+        let storage = read_storage(&mut reader);
+        Ok(Draft { storage, reader, sources: sources.clone() })
     }
 
     /// The services that events may name; `None` when any may.
@@ -123,12 +139,25 @@ impl Settings {
     }
 }
 
+impl Draft {
+    /// Reads and checks the rest.
+    ///
+    /// # Errors
+    /// With every mistake at once.
+    pub fn finish(self) -> Result<Settings, Mistakes> {
+        let Self { storage, mut reader, sources } = self;
+        let settings = read(&mut reader, &sources, storage)?;
+        reader.finish()?;
+        Ok(settings)
+    }
+}
+
 fn toml_source(text: &str) -> config::File<config::FileSourceString, config::FileFormat> {
     config::File::from_str(text, config::FileFormat::Toml)
 }
 
 /// Reads every key. What is wrong is noted in the reader, and a stand-in goes on in its place.
-fn read(reader: &mut Reader, sources: &Sources) -> Result<Settings, Mistakes> {
+fn read(reader: &mut Reader, sources: &Sources, storage: Storage) -> Result<Settings, Mistakes> {
     let listen = reader.parse("server.listen").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9940)));
     let open = reader.take("access.open", "true or false").unwrap_or(false);
     if !listen.ip().is_loopback() && !open {
@@ -153,6 +182,22 @@ fn read(reader: &mut Reader, sources: &Sources) -> Result<Settings, Mistakes> {
     if server.max_inflight_bytes > u32::MAX as usize {
         reader.wrong("server.max_inflight_bytes", "is more than 4 GiB");
     }
+    let policy = read_policy(reader, sources)?;
+    Ok(Settings {
+        server,
+        storage,
+        auto_register: reader.take("catalog.auto_register", "true or false").unwrap_or(true),
+        max_future: reader.parse("clock.max_future").unwrap_or_default(),
+        max_services: reader.take("metrics.max_services", "a whole number").unwrap_or_default(),
+        alerting: alerting::read(reader, &beside(sources)),
+        log_format: choice(reader, "log.format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
+        log_level: reader.text("log.level").unwrap_or_default(),
+        policy,
+    })
+}
+
+fn read_storage(reader: &mut Reader) -> Storage {
+    let size = "a whole number of bytes";
     let storage = Storage {
         path: reader.text("storage.path").unwrap_or_default().into(),
         checkpoint_events: reader.take("storage.checkpoint_events", "a whole number").unwrap_or_default(),
@@ -170,18 +215,7 @@ fn read(reader: &mut Reader, sources: &Sources) -> Result<Settings, Mistakes> {
     if storage.path.as_os_str().is_empty() {
         reader.wrong("storage.path", "say which folder");
     }
-    let policy = read_policy(reader, sources)?;
-    Ok(Settings {
-        server,
-        storage,
-        auto_register: reader.take("catalog.auto_register", "true or false").unwrap_or(true),
-        max_future: reader.parse("clock.max_future").unwrap_or_default(),
-        max_services: reader.take("metrics.max_services", "a whole number").unwrap_or_default(),
-        alerting: alerting::read(reader, &beside(sources)),
-        log_format: choice(reader, "log.format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
-        log_level: reader.text("log.level").unwrap_or_default(),
-        policy,
-    })
+    storage
 }
 
 /// Where a file that the configuration names is looked for: beside it.

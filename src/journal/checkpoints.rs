@@ -1,10 +1,12 @@
 //! Checkpoints, in the file that also holds the rows of whoever keeps some: apart from the log, so that the log is
 //! written on while a large checkpoint is.
 
-use std::io::{BufReader, Read};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::embedded::signed;
@@ -12,6 +14,9 @@ use super::{JournalError, LAYOUT};
 
 /// The file's name in the storage folder.
 const FILE: &str = "fournines.db";
+/// How much of a snapshot is unpacked at once, and how many such pieces ahead of whoever reads it: 4 MiB in all.
+const PIECE_BYTES: usize = 1 << 18;
+const PIECES_AHEAD: usize = 16;
 /// Checkpoints kept: the last, and one before it in case the last is damaged.
 const KEPT: u64 = 2;
 
@@ -23,27 +28,81 @@ CREATE TABLE IF NOT EXISTS checkpoints (
 ) STRICT;
 ";
 
+/// What tells a checkpoint from all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The last batch in it.
+    pub sequence: u64,
+    checksum: i64,
+}
+
 /// The engine's state at a place in the log.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// The last batch in it.
     pub sequence: u64,
-    packed: Vec<u8>,
+    packed: Arc<Vec<u8>>,
 }
 
 impl Checkpoint {
     /// How many bytes it takes on the disk.
     #[must_use]
-    pub const fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.packed.len() as u64
     }
 
-    /// The engine's snapshot.
+    /// The engine's snapshot. It is unpacked on a thread of its own, ahead of whoever reads it.
     ///
     /// # Errors
-    /// When it cannot be unpacked.
-    pub fn snapshot(&self) -> std::io::Result<impl Read> {
-        Ok(BufReader::with_capacity(1 << 18, zstd::Decoder::new(&*self.packed)?))
+    /// When there is no thread for that; reading fails when it cannot be unpacked.
+    pub fn snapshot(&self) -> io::Result<impl Read> {
+        let (sender, pieces) = sync_channel(PIECES_AHEAD);
+        let packed = self.packed.clone();
+        std::thread::Builder::new().name("unpack".to_owned()).spawn(move || unpack(&packed, &sender))?;
+        Ok(Unpacked { pieces, piece: Vec::new(), at: 0 })
+    }
+}
+
+/// Unpacks piece by piece, until that is all, it fails, or nobody takes the pieces.
+fn unpack(packed: &[u8], sender: &SyncSender<io::Result<Vec<u8>>>) {
+    let mut failed = None;
+    match zstd::Decoder::new(packed) {
+        Ok(mut unpacked) => loop {
+            let mut piece = Vec::with_capacity(PIECE_BYTES);
+            match unpacked.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece) {
+                Ok(0) => break,
+                Ok(_) if sender.send(Ok(piece)).is_err() => break,
+                Ok(_) => {}
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        },
+        Err(error) => failed = Some(error),
+    }
+    // Whoever read it may have gone.
+    let _ = failed.map(|error| sender.send(Err(error)));
+}
+
+/// What is unpacked meanwhile.
+struct Unpacked {
+    pieces: Receiver<io::Result<Vec<u8>>>,
+    piece: Vec<u8>,
+    /// How much of the piece is read.
+    at: usize,
+}
+
+impl Read for Unpacked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.piece.len() {
+            let Ok(piece) = self.pieces.recv() else { return Ok(0) };
+            (self.piece, self.at) = (piece?, 0);
+        }
+        let count = buffer.len().min(self.piece.len() - self.at);
+        buffer[..count].copy_from_slice(&self.piece[self.at..self.at + count]);
+        self.at += count;
+        Ok(count)
     }
 }
 
@@ -129,22 +188,41 @@ impl Checkpoints {
     /// # Errors
     /// When the database fails.
     pub fn read(&self) -> Result<Vec<Checkpoint>, JournalError> {
-        let read = || -> rusqlite::Result<Vec<Checkpoint>> {
-            let mut select = self
-                .connection
-                .prepare("SELECT sequence, snapshot, checksum FROM checkpoints ORDER BY sequence DESC")?;
-            let mut rows = select.query([])?;
-            let mut found = Vec::new();
-            while let Some(row) = rows.next()? {
-                let sequence = row.get::<_, i64>(0)?.unsigned_abs();
-                let packed: Vec<u8> = row.get(1)?;
-                if row.get::<_, i64>(2)? == checksum(sequence, &packed) {
-                    found.push(Checkpoint { sequence, packed });
-                }
-            }
-            Ok(found)
+        self.known()?.into_iter().filter_map(|mark| self.load(mark).transpose()).collect()
+    }
+
+    /// Those that there are, the latest first, be they readable or not.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn known(&self) -> Result<Vec<Mark>, JournalError> {
+        let read = || -> rusqlite::Result<Vec<Mark>> {
+            let mut select =
+                self.connection.prepare("SELECT sequence, checksum FROM checkpoints ORDER BY sequence DESC")?;
+            let mark =
+                |row: &Row<'_>| Ok(Mark { sequence: row.get::<_, i64>(0)?.unsigned_abs(), checksum: row.get(1)? });
+            select.query_map([], mark)?.collect()
         };
         read().map_err(|error| failed(&self.file, error))
+    }
+
+    /// A checkpoint; absent when it is damaged, or is there no more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn load(&self, mark: Mark) -> Result<Option<Checkpoint>, JournalError> {
+        let Mark { sequence, checksum: expected } = mark;
+        let found: Option<Vec<u8>> = self
+            .connection
+            .query_row(
+                "SELECT snapshot FROM checkpoints WHERE sequence = ?1 AND checksum = ?2",
+                params![signed(sequence), expected],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(|error| failed(&self.file, error))?;
+        let sound = found.filter(|packed| checksum(sequence, packed) == expected);
+        Ok(sound.map(|packed| Checkpoint { sequence, packed: Arc::new(packed) }))
     }
 
     /// How many there are, be they readable or not.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use rusqlite::Transaction;
 use zstd::bulk::Compressor;
 
-pub use checkpoints::{Checkpoint, Checkpoints, file_in};
+pub use checkpoints::{Checkpoint, Checkpoints, Mark, file_in};
 pub use embedded::{Dropped, Journal, Keep, PackedPolicy, open_reader};
 pub use structure::integrity;
 

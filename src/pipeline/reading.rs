@@ -1,8 +1,11 @@
 //! Reading the journal back: the last checkpoint, and what came after it.
 
+use std::path::Path;
+use std::thread::{Builder, JoinHandle};
+
 use crate::clock::Stopwatch;
 use crate::engine::{Engine, Input};
-use crate::journal::{Checkpoint, Checkpoints, Journal, JournalError, Stored};
+use crate::journal::{Checkpoint, Checkpoints, Journal, JournalError, Mark, Stored};
 use crate::model::effect::Effect;
 use crate::model::time::Instant;
 
@@ -41,31 +44,31 @@ impl Progress {
 ///
 /// # Errors
 /// When the checkpoints are not of this journal, or what came before the first batch kept is in none of them.
-pub fn begin(journal: &Journal, checkpoints: &Checkpoints) -> Result<(Engine, u64), JournalError> {
+pub fn begin(
+    journal: &Journal,
+    checkpoints: &Checkpoints,
+    early: Option<Early>,
+) -> Result<(Engine, u64), JournalError> {
     let watch = Stopwatch::start();
-    let known = checkpoints.read()?;
-    if let Some(ahead) = known.iter().find(|checkpoint| checkpoint.sequence > journal.sequence()) {
-        let checkpoints = checkpoints.file().display().to_string();
-        // What was dropped is in the checkpoints alone.
-        let anew = || format!(", or remove {checkpoints} to have it made anew");
-        return Err(JournalError::Behind {
-            file: journal.file().display().to_string(),
-            sequence: journal.sequence(),
-            remedy: if journal.dropped().is_none() { anew() } else { String::new() },
-            checkpoints,
-            ahead: ahead.sequence,
-        });
-    }
-    let restore = |checkpoint: &Checkpoint| Engine::read_snapshot(checkpoint.snapshot().ok()?).ok();
-    let sound = known.iter().find_map(|checkpoint| Some((restore(checkpoint)?, checkpoint)));
-    let (engine, after) = match sound {
-        Some((engine, checkpoint)) => {
-            let (sequence, bytes, seconds) = (checkpoint.sequence, checkpoint.bytes(), watch.seconds());
-            tracing::info!(sequence, bytes, seconds, "a checkpoint is loaded");
-            (engine, sequence)
+    let mut early = early.and_then(Early::finish);
+    let mut begun = None;
+    for mark in checkpoints.known()? {
+        let sequence = mark.sequence;
+        let found = match early.take_if(|found| found.mark == mark) {
+            Some(found) => Some(found),
+            None => read(checkpoints, mark)?,
+        };
+        let Some(Found { bytes, engine, .. }) = found else { continue };
+        if sequence > journal.sequence() {
+            return Err(ahead(journal, checkpoints, sequence));
         }
-        None => (Engine::new(), 0),
-    };
+        if let Some(engine) = engine {
+            tracing::info!(sequence, bytes, seconds = watch.seconds(), "a checkpoint is loaded");
+            begun = Some((engine, sequence));
+            break;
+        }
+    }
+    let (engine, after) = begun.unwrap_or_else(|| (Engine::new(), 0));
     if after + 1 < journal.first() {
         return Err(journal.refusal(
             "there is no checkpoint to begin from that this fournines can read: run the version that wrote them, or \
@@ -73,6 +76,61 @@ pub fn begin(journal: &Journal, checkpoints: &Checkpoints) -> Result<(Engine, u6
         ));
     }
     Ok((engine, after))
+}
+
+/// A checkpoint that is not damaged.
+#[derive(Debug)]
+struct Found {
+    mark: Mark,
+    bytes: u64,
+    /// Absent when another version wrote it.
+    engine: Option<Engine>,
+}
+
+fn read(checkpoints: &Checkpoints, mark: Mark) -> Result<Option<Found>, JournalError> {
+    let restore = |checkpoint: Checkpoint| Found {
+        mark,
+        bytes: checkpoint.bytes(),
+        engine: checkpoint.snapshot().ok().and_then(|snapshot| Engine::read_snapshot(snapshot).ok()),
+    };
+    Ok(checkpoints.load(mark)?.map(restore))
+}
+
+/// The last checkpoint, read on a thread of its own while other things are made ready, and before the storage is opened to
+/// be written. It is used if it is the last one then, too.
+#[derive(Debug)]
+pub struct Early(JoinHandle<Option<Found>>);
+
+impl Early {
+    /// Begins to read. What cannot be read is read again later, and told of then.
+    #[must_use]
+    pub fn begin(folder: &Path) -> Option<Self> {
+        let folder = folder.to_owned();
+        let work = move || {
+            let checkpoints = Checkpoints::open_reader(&folder).ok()?;
+            let last = checkpoints.known().ok()?.first().copied()?;
+            read(&checkpoints, last).ok()?
+        };
+        Builder::new().name("early".to_owned()).spawn(work).ok().map(Self)
+    }
+
+    fn finish(self) -> Option<Found> {
+        self.0.join().ok()?
+    }
+}
+
+/// The checkpoints know more than the journal: they are not of it.
+fn ahead(journal: &Journal, checkpoints: &Checkpoints, ahead: u64) -> JournalError {
+    let checkpoints = checkpoints.file().display().to_string();
+    // What was dropped is in the checkpoints alone.
+    let anew = || format!(", or remove {checkpoints} to have it made anew");
+    JournalError::Behind {
+        file: journal.file().display().to_string(),
+        sequence: journal.sequence(),
+        remedy: if journal.dropped().is_none() { anew() } else { String::new() },
+        checkpoints,
+        ahead,
+    }
 }
 
 /// The engine as the journal says it is: a state to begin from, and all batches after it. `decode` turns a batch's text

@@ -48,7 +48,7 @@ fn write(folder: &Path, world: &[Saying], kept: [usize; 2]) -> Journal {
 fn started(folder: &Path) -> Result<(Engine, Vec<Effect>), JournalError> {
     let mut told = Vec::new();
     let journal = open_reader(folder)?;
-    let begun = begin(&journal, &Checkpoints::open(folder)?)?;
+    let begun = begin(&journal, &Checkpoints::open(folder)?, None)?;
     let mut engine = recover(&journal, begun, &decode, |effects, _| told.extend_from_slice(effects))?;
     engine.advance(at(END), &mut told);
     Ok((engine, told))

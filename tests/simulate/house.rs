@@ -319,6 +319,7 @@ impl House {
             address: Network::address(),
             wire: receivers.wire(),
             clock: outside.clock(),
+            early: None,
         };
         Daemon::start_on(self.settings.clone(), surroundings).await
     }
