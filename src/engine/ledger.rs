@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Also after a restart, and where ids share what they are found by.
+        /// Also after a restart.
         #[test]
         fn the_last_so_many_are_remembered_and_no_others(
             ids in prop::collection::vec(0_u8..24, 0..200), max in 1_u16..12, restart in 0_usize..200,

@@ -171,3 +171,36 @@ pub fn recover(
     }
     Ok(engine)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Batch, Kind, compress};
+
+    #[test]
+    fn what_was_read_early_is_used_only_if_it_is_the_last_still() {
+        let at = |seconds: i64| Instant::from_micros(seconds * 1_000_000);
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(folder.path()).unwrap();
+        let mut checkpoints = Checkpoints::open(folder.path()).unwrap();
+        let mut engine = Engine::new();
+        // As it is begun with nothing read early, with the last checkpoint, and with the last one of before.
+        let mut before: Option<Found> = None;
+        for (sequence, seconds) in [(1, 10), (2, 20), (2, 30)] {
+            if journal.sequence() < sequence {
+                let payload = compress(b"").unwrap();
+                let batch = Batch { kind: Kind::Time, source: "test".into(), key: None, events: 0, payload };
+                journal.append(at(seconds), [&batch]).unwrap();
+            }
+            engine.advance(at(seconds), &mut Vec::new());
+            checkpoints.write(sequence, &compress(&engine.snapshot()).unwrap(), |_| Ok(())).unwrap();
+            let stale = before.take().map(|found| Early(std::thread::spawn(|| Some(found))));
+            for early in [None, Early::begin(folder.path()), stale] {
+                let (begun, after) = begin(&journal, &checkpoints, early).unwrap();
+                assert_eq!((begun.now(), after), (at(seconds), sequence));
+            }
+            before = Early::begin(folder.path()).unwrap().finish();
+            assert!(before.is_some());
+        }
+    }
+}
