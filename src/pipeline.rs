@@ -29,7 +29,7 @@ use crate::model::policy::Policy;
 use crate::model::time::{Instant, Span};
 use crate::telemetry::Telemetry;
 pub use checkpointer::Checkpointer;
-pub use reading::{Early, Progress, begin, recover};
+pub use reading::{Early, Progress, begin, recover, restore};
 use retention::Retention;
 use tally::Tally;
 

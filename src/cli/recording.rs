@@ -14,13 +14,13 @@ use super::send::{bar, open, progress};
 use crate::daemon::decode_stored;
 use crate::engine::{Engine, Input};
 use crate::ingest::decode::{Decoded, Gate, Layout, Rejection, decode};
-use crate::journal::{Checkpoint, Checkpoints, JournalError, Stored, open_reader};
+use crate::journal::{Checkpoints, JournalError, Stored, open_reader};
 use crate::model::alert::{Alert, AlertKey};
 use crate::model::effect::{Effect, EffectKind};
 use crate::model::event::Event;
 use crate::model::policy::Policy;
 use crate::model::time::Instant;
-use crate::pipeline::apply_batch;
+use crate::pipeline::{apply_batch, restore};
 
 /// How much of a file is decoded at once.
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
@@ -108,12 +108,17 @@ impl Recording {
         let failed = |error: JournalError| Failure::Failed(error.to_string());
         let journal = open_reader(folder).map_err(failed)?;
         let Some(dropped) = journal.dropped() else { return Ok(None) };
-        let restore = |checkpoint: Checkpoint| {
-            let engine = Engine::read_snapshot(checkpoint.snapshot().ok()?).ok()?;
-            (checkpoint.sequence >= dropped.last).then_some(Beginning { engine, after: checkpoint.sequence })
-        };
-        let known = Checkpoints::open_reader(folder).and_then(|kept| kept.read()).map_err(failed)?;
-        let Some(beginning) = known.into_iter().rev().find_map(restore) else {
+        let kept = Checkpoints::open_reader(folder).map_err(failed)?;
+        let known = kept.known().map_err(failed)?;
+        let mut beginning = None;
+        for mark in known.into_iter().rev().filter(|mark| mark.sequence >= dropped.last) {
+            let checkpoint = kept.load(mark).map_err(failed)?;
+            if let Some(engine) = checkpoint.and_then(|checkpoint| restore(&checkpoint)) {
+                beginning = Some(Beginning { engine, after: mark.sequence });
+                break;
+            }
+        }
+        let Some(beginning) = beginning else {
             return Err(failed(
                 journal.refusal("there is no checkpoint to begin from that this fournines can read"),
             ));

@@ -11,7 +11,7 @@ use crate::daemon::decode_stored;
 use crate::engine::{BadSnapshot, Engine};
 use crate::journal::{Checkpoint, Checkpoints, Dropped, Stored, integrity, open_reader};
 use crate::model::time::Instant;
-use crate::pipeline::apply_batch;
+use crate::pipeline::{apply_batch, restore};
 use crate::store;
 use crate::store::reports::Reports;
 
@@ -133,10 +133,8 @@ impl Examination {
 
     /// Begins from the first of these that can be read.
     fn believe(&mut self, checkpoints: &[Checkpoint]) {
-        let restore = |checkpoint: &Checkpoint| {
-            Some((checkpoint.sequence, Engine::read_snapshot(checkpoint.snapshot().ok()?).ok()?))
-        };
-        match checkpoints.iter().find_map(restore) {
+        let begun = |checkpoint: &Checkpoint| Some((checkpoint.sequence, restore(checkpoint)?));
+        match checkpoints.iter().find_map(begun) {
             Some((sequence, engine)) => {
                 self.believed = Some(sequence);
                 self.changes = store::Changes::after(engine.now());

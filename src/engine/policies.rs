@@ -80,16 +80,14 @@ impl Policies {
         self.versions.get(after.saturating_sub(1)).unwrap_or(&self.none)
     }
 
-    /// The terms that `subject` has at `at`.
-    pub(super) fn terms(&self, at: Instant, subject: &Subject<'_>) -> Terms {
+    /// The terms that a service has at `at`. Who it is, is asked for only where that matters.
+    pub(super) fn terms<'s>(&self, at: Instant, subject: impl FnOnce() -> Subject<'s>) -> Terms {
         let version = self.version(at);
-        if version.targets.concerns(subject) { Terms::read(&version.targets, subject) } else { version.general }
-    }
-
-    /// Whether all services have the same terms at `at`, and which those are.
-    pub(super) fn common(&self, at: Instant) -> Option<Terms> {
-        let version = self.version(at);
-        version.targets.overrides.is_empty().then_some(version.general)
+        if version.targets.overrides.is_empty() {
+            return version.general;
+        }
+        let subject = subject();
+        if version.targets.concerns(&subject) { Terms::read(&version.targets, &subject) } else { version.general }
     }
 
     /// The targets promised at `at`; before the first ones, those.

@@ -122,13 +122,10 @@ impl Engine {
 
     /// The service's terms at an instant.
     pub(super) fn terms(&self, place: u32, at: Instant) -> Terms {
-        if let Some(terms) = self.state.policies.common(at) {
-            return terms;
-        }
         let in_group = |group: &str| self.registry.is_in_group(place, group);
-        let service = self.registry.name(place);
-        let subject = Subject { service, tier: self.registry.tier(place), in_group: &in_group };
-        self.state.policies.terms(at, &subject)
+        let registry = &self.registry;
+        let subject = || Subject { service: registry.name(place), tier: registry.tier(place), in_group: &in_group };
+        self.state.policies.terms(at, subject)
     }
 
     pub(super) fn share(&self, place: u32) -> Share {

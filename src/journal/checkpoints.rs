@@ -65,24 +65,20 @@ impl Checkpoint {
 
 /// Unpacks piece by piece, until that is all, it fails, or nobody takes the pieces.
 fn unpack(packed: &[u8], sender: &SyncSender<io::Result<Vec<u8>>>) {
-    let mut failed = None;
-    match zstd::Decoder::new(packed) {
-        Ok(mut unpacked) => loop {
+    let all = || -> io::Result<()> {
+        let mut unpacked = zstd::Decoder::new(packed)?;
+        loop {
             let mut piece = Vec::with_capacity(PIECE_BYTES);
-            match unpacked.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece) {
-                Ok(0) => break,
-                Ok(_) if sender.send(Ok(piece)).is_err() => break,
-                Ok(_) => {}
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
+            unpacked.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece)?;
+            if piece.is_empty() || sender.send(Ok(piece)).is_err() {
+                return Ok(());
             }
-        },
-        Err(error) => failed = Some(error),
+        }
+    };
+    if let Err(error) = all() {
+        // Whoever read it may have gone.
+        let _ = sender.send(Err(error));
     }
-    // Whoever read it may have gone.
-    let _ = failed.map(|error| sender.send(Err(error)));
 }
 
 /// What is unpacked meanwhile.

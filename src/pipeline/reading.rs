@@ -88,12 +88,14 @@ struct Found {
 }
 
 fn read(checkpoints: &Checkpoints, mark: Mark) -> Result<Option<Found>, JournalError> {
-    let restore = |checkpoint: Checkpoint| Found {
-        mark,
-        bytes: checkpoint.bytes(),
-        engine: checkpoint.snapshot().ok().and_then(|snapshot| Engine::read_snapshot(snapshot).ok()),
-    };
-    Ok(checkpoints.load(mark)?.map(restore))
+    let found = |checkpoint: Checkpoint| Found { mark, bytes: checkpoint.bytes(), engine: restore(&checkpoint) };
+    Ok(checkpoints.load(mark)?.map(found))
+}
+
+/// The engine that a checkpoint is of; absent when another version wrote it.
+#[must_use]
+pub fn restore(checkpoint: &Checkpoint) -> Option<Engine> {
+    Engine::read_snapshot(checkpoint.snapshot().ok()?).ok()
 }
 
 /// The last checkpoint, read on a thread of its own while other things are made ready, and before the storage is opened to
