@@ -104,7 +104,6 @@ pub async fn dressed(request: Request, next: Next) -> Response {
     let accepts = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let is_page = !request.uri().path().starts_with("/api/");
     let is_for_people = is_page && accepts.is_some_and(|accept| accept.contains("text/html"));
-    // Events are posted by programs, many a second: nothing is looked up for them.
     let asked = is_for_people.then(|| Asked::by(request.uri(), request.headers()));
     let mut response = next.run(request).await;
     let is_of = |response: &Response, kind: &str| {
