@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::history::Episode;
-use super::impact::Kept;
 use super::incidents::Touched;
 use super::lately::{Entry, Lately};
 use super::registry::Registry;
@@ -41,8 +40,6 @@ pub(super) struct Cluster {
     pub(super) suspects: BTreeSet<u32>,
     /// Services at which something was reported that may be about it.
     pub(super) acting: BTreeSet<u32>,
-    /// What it costs whom; worked out anew after a restart.
-    pub(super) impact: Kept,
 }
 
 /// Every cluster.

@@ -17,6 +17,7 @@ use super::marks::{Outage, Part};
 use super::policies::Terms;
 use super::registry::{Class, Registry};
 use super::reports::Reports;
+use super::sharing::Shared;
 use super::topology::DEPTH_MAX;
 use crate::model::event::{Cause, Severity};
 use crate::model::time::{Instant, Span};
@@ -58,23 +59,23 @@ struct Share {
     terms: (Option<Span>, Option<Span>),
 }
 
-/// An impact while somebody asks for it. It is in no snapshot, as it follows from what is.
+/// The impacts of what is live, by cluster. They are in no snapshot, as they follow from what is.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Kept(pub(super) Option<Box<Impact>>);
+pub(super) struct Impacts(pub(super) BTreeMap<u32, Shared<Impact>>);
 
-impl PartialEq for Kept {
+impl PartialEq for Impacts {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl BorshSerialize for Kept {
+impl BorshSerialize for Impacts {
     fn serialize<W: Write>(&self, _: &mut W) -> io::Result<()> {
         Ok(())
     }
 }
 
-impl BorshDeserialize for Kept {
+impl BorshDeserialize for Impacts {
     fn deserialize_reader<R: Read>(_: &mut R) -> io::Result<Self> {
         Ok(Self::default())
     }

@@ -16,7 +16,7 @@ use super::assess::{self, Context};
 use super::clusters::Clusters;
 use super::counts::Counts;
 use super::history::{History, Lived, Reported};
-use super::impact::{Impact, Kept, Scene};
+use super::impact::{Impacts, Scene};
 use super::lately::Lately;
 use super::pending::Pending;
 use super::recent::Recent;
@@ -41,6 +41,8 @@ pub(super) type Acknowledged = (Instant, Span);
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Incidents {
     pub(super) clusters: Clusters,
+    /// What those that are live cost whom.
+    pub(super) impacts: Impacts,
     lately: Shared<Lately>,
     pub(super) records: Map<IncidentId, Shared<Tracked>>,
     /// Where somebody reported something that names an incident, by the incident.
@@ -278,6 +280,7 @@ impl Engine {
         }
         ground.regroup(&mut work);
         for cluster in std::mem::take(&mut clusters.gone) {
+            self.state.incidents.impacts.0.remove(&cluster);
             for timer in Timer::INCIDENT {
                 self.state.timers.set(Owner::Incident(cluster), timer, None);
             }
@@ -323,15 +326,11 @@ impl Engine {
 
     /// Has all that is live looked at anew.
     fn touch_live(&mut self, touched: &mut Touched) {
-        let Incidents { clusters, records, .. } = &mut self.state.incidents;
-        let numbers: Vec<u32> = clusters.all.keys().copied().collect();
-        for number in numbers {
-            let record = clusters.all.get(&number).and_then(|cluster| records.get(cluster.records.first()?));
-            let looked_at = |tracked: &Shared<Tracked>| tracked.incident.is_live() || tracked.incident.owes();
-            if record.is_some_and(looked_at)
-                && let Some(cluster) = clusters.all.get_mut(&number)
-            {
-                cluster.impact = Kept::default();
+        let Incidents { clusters, records, impacts, .. } = &mut self.state.incidents;
+        impacts.0.clear();
+        for (&number, cluster) in clusters.all.iter() {
+            let record = cluster.records.first().and_then(|id| records.get(id));
+            if record.is_some_and(|tracked| tracked.incident.is_live() || tracked.incident.owes()) {
                 touched.entry(number).or_default();
             }
         }
@@ -369,10 +368,9 @@ impl Engine {
     /// Brings one record in line with its cluster, and says what changed.
     fn judge(&mut self, number: u32, places: &BTreeSet<u32>, policy_changed: bool, effects: &mut Vec<Effect>) {
         let now = self.state.now;
-        let Some(cluster) = self.state.incidents.clusters.all.get_mut(&number) else { return };
-        let mut impact: Box<Impact> = cluster.impact.0.take().unwrap_or_default();
+        let mut impact = self.state.incidents.impacts.0.remove(&number).unwrap_or_default();
+        let Some(cluster) = self.state.incidents.clusters.all.get(&number) else { return };
         let Some(&id) = cluster.records.first() else { return };
-        let cluster = &self.state.incidents.clusters.all[&number];
         let Some(before) = self.state.incidents.records.get(&id).map(|tracked| &tracked.incident) else { return };
         let cx = Context {
             now,
@@ -415,8 +413,8 @@ impl Engine {
             let deadline = tracked.deadline(timer, cx.reopen).filter(|&at| ticks && at > now);
             self.state.timers.set(Owner::Incident(number), timer, deadline);
         }
-        if let Some(cluster) = self.state.incidents.clusters.all.get_mut(&number).filter(|_| live) {
-            cluster.impact = Kept(Some(impact));
+        if live {
+            self.state.incidents.impacts.0.insert(number, impact);
         }
         if closed {
             let cluster = &self.state.incidents.clusters.all[&number];

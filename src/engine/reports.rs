@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
+use super::incidents::Incidents;
 use crate::model::action::ActionRecord;
 use crate::model::actions::Actions;
 use crate::model::event::About;
@@ -27,14 +28,19 @@ impl Engine {
     /// Takes note that the history of a service is another one: what was reported there may be about something else.
     pub(super) fn stir(&mut self, place: u32) {
         let Some(history) = self.registry.history(place).filter(|history| history.has_actions()) else { return };
-        let clusters = &mut self.state.incidents.clusters.all;
-        let mut last = None;
-        for number in history.episodes.iter().rev().map(|episode| episode.cluster) {
-            if last.replace(number) != Some(number)
-                && clusters.get(&number).is_some_and(|cluster| cluster.impact.0.is_some())
-                && let Some(impact) = clusters.get_mut(&number).and_then(|cluster| cluster.impact.0.as_mut())
-            {
+        let Incidents { clusters, impacts, .. } = &mut self.state.incidents;
+        // A storm has many that are live, of services that had few outages; otherwise few are.
+        if impacts.0.len() < history.episodes.len() {
+            let holds =
+                |number: &u32| clusters.all.get(number).is_some_and(|known| known.services.contains_key(&place));
+            for (_, impact) in impacts.0.iter_mut().filter(|(number, _)| holds(number)) {
                 impact.reports.stale.insert(place);
+            }
+        } else {
+            for episode in &history.episodes {
+                if let Some(impact) = impacts.0.get_mut(&episode.cluster) {
+                    impact.reports.stale.insert(place);
+                }
             }
         }
     }
