@@ -2,6 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use super::room::tighten;
 use crate::model::time::Instant;
 
 /// A stretch of time, `[start, end)`; without an end it is still going on.
@@ -49,7 +50,7 @@ impl Union {
 
     /// Gives back room that nothing needs now.
     pub(super) fn tighten(&mut self) {
-        self.0.shrink_to_fit();
+        tighten(&mut self.0);
     }
 
     /// The stretches, sorted.

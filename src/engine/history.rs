@@ -7,6 +7,7 @@ use super::folding::{Day, Days, days_after};
 use super::incidents::Acknowledged;
 use super::marks::{Marks, Outage, Said};
 use super::repairs::Repairs;
+use super::room::tighten;
 use super::timeline::{Around, Timeline};
 use crate::model::alert::Alert;
 use crate::model::event::{About, Severity};
@@ -187,15 +188,15 @@ impl History {
     /// Gives back room that nothing needs now: an incident is over, and most services are not in another one soon.
     pub(super) fn tighten(&mut self) {
         self.marks.tighten();
-        self.outages.shrink_to_fit();
+        tighten(&mut self.outages);
         self.touched.tighten();
         self.timeline.tighten();
         self.repairs.tighten();
         self.interrupted.tighten();
-        self.overruns.shrink_to_fit();
-        self.actions.shrink_to_fit();
-        self.episodes.shrink_to_fit();
-        self.incidents.shrink_to_fit();
+        tighten(&mut self.overruns);
+        tighten(&mut self.actions);
+        tighten(&mut self.episodes);
+        tighten(&mut self.incidents);
     }
 
     /// The last instant, at or before `from`, across which no outage is open.

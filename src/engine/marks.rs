@@ -5,6 +5,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use super::room::tighten;
 use crate::model::event::{Cause, OutageFacts, Severity};
 use crate::model::event_id::EventId;
 use crate::model::level::Ratio;
@@ -12,6 +13,10 @@ use crate::model::time::{Instant, Span};
 
 /// How much of an event's free text is kept for the page; all of it stays in the journal.
 const DETAIL_CHARS_MAX: usize = 300;
+/// As many marks as most outages have: a start, an end, and something in between.
+const FEW: usize = 4;
+/// Services with more keys than this have one for each outage.
+const KEYS_LOOKED_AT_MAX: usize = 64;
 
 /// All marks of one service, by outage key: a list in order, for most services have few keys, and the least tree has
 /// room for eleven.
@@ -177,6 +182,9 @@ impl Marks {
         match marks.binary_search(&mark) {
             Ok(_) => false,
             Err(place) => {
+                if marks.len() < FEW {
+                    marks.reserve_exact(1);
+                }
                 marks.insert(place, mark);
                 !retracted
             }
@@ -213,8 +221,11 @@ impl Marks {
 
     /// Gives back room that nothing needs now.
     pub(super) fn tighten(&mut self) {
-        self.by_key.shrink_to_fit();
-        self.by_key.iter_mut().for_each(|(_, marks)| marks.shrink_to_fit());
+        tighten(&mut self.by_key);
+        // Where each outage has its own key, the few marks of each have no more room than they need anyway.
+        if self.by_key.len() <= KEYS_LOOKED_AT_MAX {
+            self.by_key.iter_mut().for_each(|(_, marks)| tighten(marks));
+        }
     }
 
     /// When the first mark was.

@@ -57,6 +57,7 @@ mod registry;
 mod regroup;
 mod repairs;
 mod reports;
+mod room;
 mod settling;
 mod sharing;
 mod snapshot;

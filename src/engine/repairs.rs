@@ -2,6 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use super::room::tighten;
 use crate::model::time::{Instant, Span};
 
 /// Outages that ended, sorted by end, then start.
@@ -24,7 +25,7 @@ impl Repairs {
 
     /// Gives back room that nothing needs now.
     pub(super) fn tighten(&mut self) {
-        self.0.shrink_to_fit();
+        tighten(&mut self.0);
     }
 
     /// Removes those that began at or after `cut`; none that is older ends after it.

@@ -7,6 +7,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::availability::Stretch;
 use super::marks::Outage;
+use super::room::tighten;
 use crate::model::event::Severity;
 use crate::model::figures::{Lengths, State};
 use crate::model::level::Ratio;
@@ -193,8 +194,8 @@ impl Timeline {
 
     /// Gives back room that nothing needs now.
     pub(super) fn tighten(&mut self) {
-        self.steps.shrink_to_fit();
-        self.sums.shrink_to_fit();
+        tighten(&mut self.steps);
+        tighten(&mut self.sums);
     }
 
     fn push(&mut self, step: Step) {
