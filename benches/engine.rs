@@ -249,9 +249,18 @@ fn memory(catalogue: &str) {
     }
     measure_restored(&engine, &format!("{} of them with {OUTAGES_A_YEAR} outages", names.len()));
     // All but the last month of it folded.
-    let over = engine.days_over(start().plus(year).minus(Window::Month.length()));
-    let (took, _) = timed(|| engine.apply(engine.now(), &Input::Fold(over), &mut effects));
-    line("folding eleven months of it", took * 1e3, "ms");
+    let until = start().plus(year).minus(Window::Month.length());
+    let (mut all, mut longest) = (0.0, 0.0_f64);
+    loop {
+        let days = engine.days_over(until);
+        if days.is_empty() {
+            break;
+        }
+        let (took, _) = timed(|| engine.apply(engine.now(), &Input::Fold(days), &mut effects));
+        (all, longest) = (all + took, longest.max(took));
+    }
+    line("folding eleven months of it", all * 1e3, "ms");
+    line("the longest day of that", longest * 1e3, "ms");
     measure_restored(&engine, "so folded");
 }
 

@@ -3,9 +3,10 @@
 //! One task owns journal and engine. Its priorities, in this order:
 //! 1. deadlines of the engine that fell due: a page waits for nothing;
 //! 2. batches that wait, all of them with one sync;
-//! 3. a checkpoint that is due, of a copy of the engine and on a thread of its own;
-//! 4. a little of what the journal need not keep, dropped;
-//! 5. the end, once everything taken in is durable and answered.
+//! 3. a day that is old enough, folded;
+//! 4. a checkpoint that is due, of a copy of the engine and on a thread of its own;
+//! 5. a little of what the journal need not keep, dropped;
+//! 6. the end, once everything taken in is durable and answered.
 
 mod checkpointer;
 mod reading;
@@ -200,6 +201,7 @@ impl Pipeline {
         let mut since_checkpoint = 0;
         let mut next_checkpoint = self.clock.now().plus(self.pace.interval);
         let mut next_fold = self.clock.now();
+        let mut is_folding = false;
         let mut is_ahead = false;
         let mut retention = Retention::new(self.keep);
         loop {
@@ -207,7 +209,8 @@ impl Pipeline {
             if group.is_empty() {
                 is_ahead = self.watch_clock(is_ahead);
                 let checkpoint = if since_checkpoint > 0 { next_checkpoint } else { Instant::MAX };
-                let sleep = if retention.is_at_work() { Duration::ZERO } else { self.sleep(checkpoint) };
+                let at_work = is_folding || retention.is_at_work();
+                let sleep = if at_work { Duration::ZERO } else { self.sleep(checkpoint) };
                 tokio::select! {
                     biased;
                     taken = inbox.recv_many(&mut group, GROUP_MAX) => {
@@ -224,12 +227,13 @@ impl Pipeline {
             }
             let idle = self.checkpointer.settle(&mut self.outlets, &self.telemetry)?;
             let due = since_checkpoint >= self.pace.events || self.clock.now() >= next_checkpoint;
+            // While a checkpoint is being written, whatever is folded would be doubled.
+            let now = self.clock.now();
+            is_folding = idle && now >= next_fold && self.fold(now)?;
+            if idle && !is_folding && now >= next_fold {
+                next_fold = read(&self.engine).calendar().containing(Unit::Day, now).until;
+            }
             if due && idle && since_checkpoint > 0 {
-                let now = self.clock.now();
-                if now >= next_fold {
-                    self.fold(now)?;
-                    next_fold = read(&self.engine).calendar().containing(Unit::Day, now).until;
-                }
                 self.checkpoint();
                 since_checkpoint = 0;
             }
@@ -404,20 +408,27 @@ impl Pipeline {
         }
     }
 
-    /// Folds the days that are old enough, through the journal.
-    fn fold(&mut self, now: Instant) -> Result<(), JournalError> {
-        let days = read(&self.engine).days_over(now.minus(self.fold_after));
-        let Some(&last) = days.last() else { return Ok(()) };
+    /// Folds the next day that is old enough, through the journal. Returns whether there are more.
+    fn fold(&mut self, now: Instant) -> Result<bool, JournalError> {
+        let limit = now.minus(self.fold_after);
+        let days = read(&self.engine).days_over(limit);
+        let Some(&last) = days.last() else { return Ok(false) };
         let text: Vec<String> = days.iter().map(Instant::to_string).collect();
         match self.say(now, (Kind::Fold, "fournines", 0), &text.join("\n"), Input::Fold(days)) {
-            Ok(()) => tracing::info!(until = %last, "what is older is kept by whole days from now on"),
+            Ok(()) => {
+                let are_more = read(&self.engine).calendar().containing(Unit::Day, last).until <= limit;
+                if !are_more {
+                    tracing::info!(until = %last, "what is older is kept by whole days from now on");
+                }
+                Ok(are_more)
+            }
             Err(error) if error.is_passing() => {
                 self.telemetry.commit_failures.inc();
                 tracing::error!(%error, "days could not be folded; it is tried again tomorrow");
+                Ok(false)
             }
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 
     /// Has a checkpoint written. One that fails is no loss: the journal has it all, and the next one is tried in its time.

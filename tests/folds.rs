@@ -12,6 +12,8 @@ use common::{Server, fournines, free_port, get, post, post_to, refused, text, un
 use fournines::clock::Clock;
 use fournines::config::{Settings, Sources};
 use fournines::daemon::Daemon;
+use fournines::engine::{Engine, Input};
+use fournines::ingest::decode::{Gate, Layout, decode};
 use fournines::model::calendar::{Calendar, Unit};
 use fournines::model::time::{Instant, Span};
 use serde_json::{Value, json};
@@ -61,8 +63,10 @@ fn a_day_later(folder: &Path, history: &str) -> Instant {
     assert_eq!(get(&format!("{url}/api/v1/status"))["kept_in_full_since"], Value::Null);
     clock.raise(clock.now().plus(Span::from_hours(25)));
     post_to(&url, &format!(r#"{{"type":"heartbeat","source":"nms","time":"{}"}}"#, clock.now()));
+    let oldest_kept = clock.now().minus(Span::from_hours(24 * 101));
     let folded = until("the days are folded", || {
-        get(&format!("{url}/api/v1/status"))["kept_in_full_since"].as_str().map(|at| at.parse().unwrap())
+        let since = get(&format!("{url}/api/v1/status"))["kept_in_full_since"].as_str()?.parse().unwrap();
+        (since > oldest_kept).then_some(since)
     });
     daemon.stop();
     runtime.block_on(daemon.ended()).unwrap();
@@ -130,4 +134,28 @@ fn days_are_folded_and_answer_as_before() {
     let replayed: Value = serde_json::from_slice(&replayed.stdout).unwrap();
     let of_s = &replayed["services"][0]["period"]["elapsed"];
     assert_eq!(of_s["downtime_seconds"], json!(46.0 * 60.0), "{replayed}");
+}
+
+#[test]
+fn no_fold_takes_more_than_a_day_on_which_anything_happened() {
+    let mut engine = Engine::new();
+    let mut effects = Vec::new();
+    let day = |number: i64| "2026-01-01T00:00:00Z".parse::<Instant>().unwrap().plus(Span::from_hours(24 * number));
+    let lines = outage("s", "a", day(3).plus(Span::from_hours(1)), 30)
+        + &outage("t", "b", day(3).plus(Span::from_hours(2)), 30)
+        + &outage("t", "c", day(40).plus(Span::from_hours(23)), 90);
+    for event in decode(Layout::Lines, lines.as_bytes(), &Gate::past("test".into())).events {
+        engine.apply(event.time, &Input::Event(event), &mut effects);
+    }
+    engine.advance(day(200), &mut effects);
+    let mut folds = Vec::new();
+    loop {
+        let days = engine.days_over(day(100));
+        let Some(&last) = days.last() else { break };
+        folds.push(last);
+        engine.apply(engine.now(), &Input::Fold(days), &mut effects);
+    }
+    // The outage that goes on at midnight is folded with the day on which it ends.
+    assert_eq!(folds, [4, 41, 42, 100].map(day));
+    assert_eq!(engine.folded_until(), Some(day(100)));
 }

@@ -131,7 +131,12 @@ impl Engine {
         let known = self.state.days.last().copied();
         let fresh = days.iter().copied().filter(|&day| known.is_none_or(|known| day > known));
         self.state.days.extend(fresh);
+        let Some(&last) = self.state.days.last() else { return };
         for place in 0..index(self.registry.len()) {
+            // Most services had nothing on a day of a year ago: they are not touched.
+            if self.registry.history(place).and_then(History::oldest).is_none_or(|oldest| oldest >= last) {
+                continue;
+            }
             let since = self.registry.service(place).since;
             if let Some(mut history) = self.take_history(place) {
                 let lived = self.state.incidents.lived(&history);
@@ -151,25 +156,31 @@ impl Engine {
         }
     }
 
-    /// The first instants of the days that are over by `until` and not folded yet; the last of them is where they end.
-    /// The first time there are those of ten years without anything before, so that a question about a whole year has
-    /// an answer. There are none for a day after anything old was heard of: a history may be on its way in.
+    /// The first instants of days that are over by `until` and not folded yet; the last of them is where they end: all up
+    /// to the first day of which something is kept in full, and that one. Who folds them asks again, until there are none:
+    /// so no fold is long, however much there is. The first time there are those of ten years without anything before,
+    /// so that a question about a whole year has an answer. There are none for a day after anything old was heard of: a
+    /// history may be on its way in.
     #[must_use]
     pub fn days_over(&self, until: Instant) -> Vec<Instant> {
         if self.state.now < self.state.last_old.plus(QUIET) {
             return Vec::new();
         }
         let calendar = self.calendar();
+        let oldest = self.oldest().unwrap_or(Instant::MAX);
         let mut day = match self.folded_until() {
             Some(last) => calendar.containing(Unit::Day, last).until,
-            None => match self.oldest().filter(|&oldest| oldest < until) {
-                Some(oldest) => calendar.containing(Unit::Year, oldest.min(until.minus(BEFORE)).max(FIRST)).from,
-                None => return Vec::new(),
-            },
+            None if oldest < until => {
+                calendar.containing(Unit::Year, oldest.min(until.minus(BEFORE)).max(FIRST)).from
+            }
+            None => return Vec::new(),
         };
         let mut days = Vec::new();
         while day <= until {
             days.push(day);
+            if day > oldest {
+                break;
+            }
             day = calendar.containing(Unit::Day, day).until;
         }
         days

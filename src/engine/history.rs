@@ -388,15 +388,15 @@ impl History {
 
     /// When the oldest that is known in full took place.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        self.marks.first().into_iter().chain(self.timeline.next_after(Instant::MIN)).min()
+        let acted = self.actions.first().map(|mark| mark.record.at);
+        self.marks.first().into_iter().chain(self.timeline.next_after(Instant::MIN)).chain(acted).min()
     }
 
     /// Folds what is over by the last of `days` that nothing reaches across; a day that began before `since` counts
     /// from then on. `lived` is when there was something of its incidents. Returns the ids of the events that are forgotten.
     pub(super) fn fold(&mut self, days: &[Instant], since: Instant, lived: &Lived) -> Vec<EventId> {
         let Some(until) = self.foldable(days, lived) else { return Vec::new() };
-        let oldest = self.oldest().into_iter().chain(self.actions.first().map(|mark| mark.record.at)).min();
-        let Some(oldest) = oldest.filter(|&oldest| oldest < until) else { return Vec::new() };
+        let Some(oldest) = self.oldest().filter(|&oldest| oldest < until) else { return Vec::new() };
         let empty = || Box::new(Past { until: Instant::MIN, days: Days::default(), overran: Vec::new() });
         let mut past = self.past.take().unwrap_or_else(empty);
         for (from, end) in days_after(days, past.until.max(oldest)).take_while(|&(_, end)| end <= until) {

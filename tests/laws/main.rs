@@ -278,6 +278,7 @@ proptest! {
         world in world(),
         length in (1..8_i64).prop_map(|n| n * 450),
         folded_at in vec(0..40_usize, 0..4),
+        days_at_once in 1..20_usize,
         ends in vec((second(), second()), 6),
     ) {
         let order = arrivals(&world);
@@ -288,8 +289,10 @@ proptest! {
         let fold = |engine: &mut Engine, place: usize, effects: &mut Vec<Effect>| {
             let spoken_of = order[place..].iter().map(|&(_, number)| at(spoken_of(&world, number))).min();
             let until = spoken_of.unwrap_or(Instant::MAX).min(engine.now().minus(Span::from_hours(1)));
-            let over = days.iter().copied().filter(|&day| day <= until).collect();
-            engine.apply(engine.now(), &Input::Fold(over), effects);
+            let over: Vec<Instant> = days.iter().copied().filter(|&day| day <= until).collect();
+            for days in over.chunks(days_at_once) {
+                engine.apply(engine.now(), &Input::Fold(days.to_vec()), effects);
+            }
         };
         for (place, &(received, number)) in order.iter().enumerate() {
             let input = input(number, &world[number], true);
