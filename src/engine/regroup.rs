@@ -164,9 +164,12 @@ impl Ground<'_> {
         fresh: &mut BTreeMap<(Instant, u32), Option<Instant>>,
         work: &mut Regrouping,
     ) {
-        for &place in self.clusters.all.get(&number).iter().flat_map(|cluster| cluster.services.keys()) {
+        let Some(cluster) = self.clusters.all.get(&number) else { return };
+        for &place in cluster.services.keys() {
             let Some(history) = self.registry.history_mut(place) else { continue };
-            let own: Vec<Episode> = history.episodes.extract_if(.., |episode| episode.cluster == number).collect();
+            let first = history.episodes.partition_point(|episode| episode.start < cluster.start);
+            let own = history.episodes.extract_if(first.., |episode| episode.cluster == number);
+            let own: Vec<Episode> = own.collect();
             let lineage = self.registry.lineage(place);
             for episode in own {
                 work.remember(place, &episode, self.clusters);

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
+use super::history::History;
 use super::incidents::Incidents;
 use crate::model::action::ActionRecord;
 use crate::model::actions::Actions;
@@ -24,23 +25,36 @@ pub(super) struct Reports {
     all: Actions,
 }
 
+impl Incidents {
+    /// The clusters of what is live that hold a service, looked for among all that is live.
+    fn live_with(&self, place: u32) -> BTreeSet<u32> {
+        let holds = |number: &&u32| {
+            self.clusters.all.get(*number).is_some_and(|cluster| cluster.services.contains_key(&place))
+        };
+        self.impacts.0.keys().filter(holds).copied().collect()
+    }
+
+    /// The same, looked for among all that the service ever was in.
+    fn live_of(&self, history: &History) -> BTreeSet<u32> {
+        let ever = history.episodes.iter().map(|episode| episode.cluster);
+        ever.filter(|number| self.impacts.0.contains_key(number)).collect()
+    }
+}
+
 impl Engine {
     /// Takes note that the history of a service is another one: what was reported there may be about something else.
     pub(super) fn stir(&mut self, place: u32) {
         let Some(history) = self.registry.history(place).filter(|history| history.has_actions()) else { return };
-        let Incidents { clusters, impacts, .. } = &mut self.state.incidents;
+        let incidents = &mut self.state.incidents;
         // A storm has many that are live, of services that had few outages; otherwise few are.
-        if impacts.0.len() < history.episodes.len() {
-            let holds =
-                |number: &u32| clusters.all.get(number).is_some_and(|known| known.services.contains_key(&place));
-            for (_, impact) in impacts.0.iter_mut().filter(|(number, _)| holds(number)) {
-                impact.reports.stale.insert(place);
-            }
+        let live = if incidents.impacts.0.len() < history.episodes.len() {
+            incidents.live_with(place)
         } else {
-            for episode in &history.episodes {
-                if let Some(impact) = impacts.0.get_mut(&episode.cluster) {
-                    impact.reports.stale.insert(place);
-                }
+            incidents.live_of(history)
+        };
+        for number in live {
+            if let Some(impact) = incidents.impacts.0.get_mut(&number) {
+                impact.reports.stale.insert(place);
             }
         }
     }
@@ -102,5 +116,48 @@ impl Engine {
             about => history.cluster_of(about, mark.record.at) == Some(number),
         });
         concerning.map(|mark| mark.record.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Input;
+    use crate::model::event::{Body, Event, OutageFacts, OutageStarted};
+    use crate::model::event_id::EventId;
+    use crate::model::service::ServiceName;
+
+    #[test]
+    fn what_is_live_is_found_either_way() {
+        let mut engine = Engine::new();
+        let mut effects = Vec::new();
+        let minute = |minute: i64| Instant::from_micros(minute * 60_000_000);
+        let mut say = |at: i64, body: Body| {
+            let (time, source) = (minute(at), "test".into());
+            let event = Event { id: EventId::NONE, source, time, drill: None, body };
+            engine.apply(time, &Input::Event(event), &mut effects);
+        };
+        let began = |name: &str| {
+            let (service, facts) = (ServiceName::known(name), OutageFacts::default());
+            Body::OutageStarted(Box::new(OutageStarted { service, outage: "".into(), facts }))
+        };
+        let ended =
+            |name: &str| Body::OutageEnded { service: ServiceName::known(name), outage: "".into(), cause: None };
+        // Ten outages of one service that are long over, and the eleventh; the first one of another.
+        for outage in 0..10 {
+            say(outage * 1000, began("often"));
+            say(outage * 1000 + 10, ended("often"));
+        }
+        say(20_000, began("often"));
+        say(20_001, began("once"));
+        engine.advance(minute(20_002), &mut effects);
+        let incidents = &engine.state.incidents;
+        assert_eq!(incidents.impacts.0.len(), 2);
+        for name in ["often", "once"] {
+            let place = engine.registry.find(name).unwrap();
+            let live = incidents.live_with(place);
+            assert_eq!(live.len(), 1, "{name}");
+            assert_eq!(live, incidents.live_of(engine.registry.history(place).unwrap()), "{name}");
+        }
     }
 }
