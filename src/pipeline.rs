@@ -229,8 +229,9 @@ impl Pipeline {
             let due = since_checkpoint >= self.pace.events || self.clock.now() >= next_checkpoint;
             // While a checkpoint is being written, whatever is folded would be doubled.
             let now = self.clock.now();
-            is_folding = idle && now >= next_fold && self.fold(now)?;
-            if idle && !is_folding && now >= next_fold {
+            let may_fold = idle && now >= next_fold;
+            is_folding = may_fold && self.fold(now)?;
+            if may_fold && !is_folding {
                 next_fold = read(&self.engine).calendar().containing(Unit::Day, now).until;
             }
             if due && idle && since_checkpoint > 0 {
