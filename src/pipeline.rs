@@ -226,9 +226,9 @@ impl Pipeline {
                 since_checkpoint += self.commit(&mut group)?;
             }
             let idle = self.checkpointer.settle(&mut self.outlets, &self.telemetry)?;
-            let due = since_checkpoint >= self.pace.events || self.clock.now() >= next_checkpoint;
-            // While a checkpoint is being written, whatever is folded would be doubled.
             let now = self.clock.now();
+            let due = since_checkpoint >= self.pace.events || now >= next_checkpoint;
+            // While a checkpoint is being written, whatever is folded would be doubled.
             let may_fold = idle && now >= next_fold;
             is_folding = may_fold && self.fold(now)?;
             if may_fold && !is_folding {

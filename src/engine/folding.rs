@@ -11,6 +11,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use super::Engine;
 use super::history::History;
 use super::registry::index;
+use super::room::tighten;
 use super::timeline::Totals;
 use crate::model::calendar::Unit;
 use crate::model::event::{Body, Event};
@@ -70,9 +71,9 @@ impl<T: Default> Days<T> {
         &mut self.0[place].1
     }
 
-    /// Takes no more room than there are days.
-    pub(super) fn shrink(&mut self) {
-        self.0.shrink_to_fit();
+    /// Gives back room that nothing needs now.
+    pub(super) fn tighten(&mut self) {
+        tighten(&mut self.0);
     }
 
     /// The days that begin in `[from, until)`.
@@ -138,18 +139,17 @@ impl Engine {
                 continue;
             }
             let since = self.registry.service(place).since;
-            if let Some(mut history) = self.take_history(place) {
-                let lived = self.state.incidents.lived(&history);
-                let clusters: Vec<u32> = history.episodes.iter().map(|episode| episode.cluster).collect();
-                for id in history.fold(&self.state.days, since, &lived) {
-                    self.state.ledger.forget(id);
-                }
-                let kept = history.episodes.iter().map(|episode| episode.cluster);
-                let gone = &clusters[..clusters.len() - kept.len()];
-                let until = history.folded_until();
-                self.state.incidents.forget(place, &mut history, gone, until);
-                self.put_history(place, history);
+            let Some(mut history) = self.take_history(place) else { continue };
+            let lived = self.state.incidents.lived(&history);
+            let clusters: Vec<u32> = history.episodes.iter().map(|episode| episode.cluster).collect();
+            for id in history.fold(&self.state.days, since, &lived) {
+                self.state.ledger.forget(id);
             }
+            let kept = history.episodes.iter().map(|episode| episode.cluster);
+            let gone = &clusters[..clusters.len() - kept.len()];
+            let until = history.folded_until();
+            self.state.incidents.forget(place, &mut history, gone, until);
+            self.put_history(place, history);
         }
         for group in &mut self.state.groups {
             group.fold(&self.state.days);

@@ -266,7 +266,7 @@ impl Group {
                 past.of(from).add(&day);
             }
         }
-        past.shrink();
+        past.tighten();
         sums.past = Some(past);
         sums.curves[FOLDED..].iter_mut().for_each(|curve| curve.flatten(until));
         for counts in [&mut sums.starts, &mut sums.planned, &mut sums.acknowledged] {

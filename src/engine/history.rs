@@ -407,7 +407,7 @@ impl History {
                 *past.days.of(from) = day;
             }
         }
-        past.days.shrink();
+        past.days.tighten();
         past.until = until;
         self.past = Some(past);
         self.forget(until)
