@@ -6,6 +6,7 @@ mod readiness;
 mod reports;
 mod stored;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -24,7 +25,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
 
 use crate::clock::Clock;
-use crate::config::{Settings, to_record};
+use crate::config::{Settings, to_record, write_record};
 use crate::engine::Engine;
 use crate::ingest::actions::{Desk, act};
 use crate::ingest::form;
@@ -281,9 +282,8 @@ fn recover(
     // Of a million services the record takes seconds, as the checkpoint does.
     let (begun, new_record) = std::thread::scope(|scope| {
         let new_record = scope.spawn(|| {
-            let record = to_record(&settings.policy);
-            let known = known.and_then(|known| known.unpack());
-            (known.as_deref() != Some(record.as_bytes())).then_some(record)
+            let write = |writer: &mut dyn io::Write| write_record(&settings.policy, writer);
+            (!known.is_some_and(|known| known.says(write))).then(|| to_record(&settings.policy))
         });
         (pipeline::begin(&journal, &checkpoints, early), new_record.join())
     });

@@ -1,6 +1,7 @@
 //! The catalogue: services as CSV, `id,name,kind,region,tier,users,groups,depends_on,since,owner`.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 
 use super::reader::{Mistake, Mistakes};
 use crate::model::service::{ServiceFacts, ServiceName};
@@ -130,29 +131,47 @@ pub fn read_catalog(file: &str, text: &str) -> Result<Vec<(ServiceName, ServiceF
     Err(Mistakes(mistakes))
 }
 
-/// The catalogue as CSV that [`read_catalog`] reads.
+/// How many rows are put into words at once.
+const ROWS_AT_ONCE: usize = 1000;
+
+/// The catalogue as CSV that [`read_catalog`] reads, row by row: a million take no room.
+pub(super) struct Csv<'a>(pub(super) &'a [(ServiceName, ServiceFacts)]);
+
+impl fmt::Display for Csv<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&lines([COLUMNS.map(str::to_owned)]))?;
+        self.0.chunks(ROWS_AT_ONCE).try_for_each(|services| f.write_str(&lines(services.iter().map(row))))
+    }
+}
+
+fn row((name, facts): &(ServiceName, ServiceFacts)) -> [String; COLUMNS.len()] {
+    [
+        name.to_string(),
+        facts.title.clone(),
+        facts.kind.clone(),
+        facts.region.clone(),
+        facts.tier.clone(),
+        facts.users.map(|users| users.to_string()).unwrap_or_default(),
+        facts.groups.join(";"),
+        facts.depends_on.join(";"),
+        facts.since.map(|since| since.to_string()).unwrap_or_default(),
+        facts.owner.clone(),
+    ]
+}
+
+fn lines(rows: impl IntoIterator<Item = [String; COLUMNS.len()]>) -> String {
+    let mut lines = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        // Writing into memory cannot fail.
+        let _ = lines.write_record(&row);
+    }
+    lines.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
+/// The same as a text.
 #[must_use]
 pub fn write_catalog(services: &[(ServiceName, ServiceFacts)]) -> String {
-    let mut rows = csv::Writer::from_writer(Vec::new());
-    // Writing into memory cannot fail.
-    let _ = rows.write_record(COLUMNS);
-    for (name, facts) in services {
-        let users = facts.users.map(|users| users.to_string()).unwrap_or_default();
-        let since = facts.since.map(|since| since.to_string()).unwrap_or_default();
-        let _ = rows.write_record([
-            name.as_str(),
-            &facts.title,
-            &facts.kind,
-            &facts.region,
-            &facts.tier,
-            &users,
-            &facts.groups.join(";"),
-            &facts.depends_on.join(";"),
-            &since,
-            &facts.owner,
-        ]);
-    }
-    rows.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    Csv(services).to_string()
 }
 
 /// The names in the catalogue.

@@ -19,7 +19,7 @@ pub use alerting::{Access, Alerting, Credentials, Damping, Receiver, ReceiverKin
 pub use catalog::{read_catalog, write_catalog};
 pub use drill::{Plan, Scenario, Step, read_scenario};
 pub use reader::{Mistake, Mistakes};
-pub use record::{BadRecord, from_record, to_record};
+pub use record::{BadRecord, from_record, to_record, write_record};
 pub use settings::{Draft, LogFormat, Server, Settings, Sources, Storage};
 pub use words::{Runbook, Texts};
 

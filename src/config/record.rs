@@ -1,8 +1,9 @@
 //! Policy as the journal keeps it: text that says all of it and that any later version can read.
 
 use std::fmt::Write;
+use std::io;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::reader::{Mistakes, Reader};
 use super::{catalog, correlation, levels, procedure, targets};
@@ -20,7 +21,7 @@ pub enum BadRecord {
     Mistakes(#[from] Mistakes),
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Record {
     /// Levels, targets and correlation, as TOML.
     policy: String,
@@ -28,9 +29,32 @@ struct Record {
     catalog: String,
 }
 
+/// The same, to be written; the catalogue comes row by row.
+#[derive(Serialize)]
+struct Written<'a> {
+    policy: String,
+    #[serde(serialize_with = "in_words")]
+    catalog: catalog::Csv<'a>,
+}
+
+fn in_words<S: Serializer>(catalog: &catalog::Csv<'_>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(catalog)
+}
+
 /// The policy as text. Equal policies give equal text.
 #[must_use]
 pub fn to_record(policy: &Policy) -> String {
+    let mut text = Vec::new();
+    // Two strings always make a JSON object, and writing into memory cannot fail.
+    let _ = write_record(policy, &mut text);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// Writes the same text piece by piece, for whoever need not have it all at once.
+///
+/// # Errors
+/// When the writer fails.
+pub fn write_record(policy: &Policy, writer: impl io::Write) -> io::Result<()> {
     let mut text = format!(
         "time_zone = \"{}\"\n\n{}{}{}{}",
         policy.time_zone,
@@ -47,9 +71,8 @@ pub fn to_record(policy: &Policy) -> String {
             feed.heartbeat
         );
     }
-    let record = Record { policy: text, catalog: catalog::write_catalog(&policy.services) };
-    // Two strings always make a JSON object.
-    serde_json::to_string(&record).unwrap_or_default()
+    let record = Written { policy: text, catalog: catalog::Csv(&policy.services) };
+    Ok(serde_json::to_writer(writer, &record)?)
 }
 
 /// The policy that a record says.

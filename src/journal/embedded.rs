@@ -5,6 +5,7 @@ mod mover;
 mod retention;
 
 use std::fs;
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
@@ -81,10 +82,31 @@ impl std::fmt::Debug for Journal {
 pub struct PackedPolicy(Vec<u8>);
 
 impl PackedPolicy {
-    /// The text itself, if it can be read.
+    /// Whether the text is what `write` writes. Neither of them is ever in memory as a whole.
     #[must_use]
-    pub fn unpack(&self) -> Option<Vec<u8>> {
-        zstd::decode_all(&*self.0).ok()
+    pub fn says(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> bool {
+        let Ok(known) = zstd::Decoder::new(&*self.0) else { return false };
+        let mut same = BufWriter::new(Same { known, piece: Vec::new() });
+        write(&mut same).is_ok()
+            && same.into_inner().is_ok_and(|mut same| matches!(same.known.read(&mut [0]), Ok(0)))
+    }
+}
+
+/// Takes what is written as long as it is what `known` says.
+struct Same<R> {
+    known: R,
+    piece: Vec<u8>,
+}
+
+impl<R: Read> Write for Same<R> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.piece.resize(bytes.len(), 0);
+        self.known.read_exact(&mut self.piece)?;
+        if self.piece == bytes { Ok(bytes.len()) } else { Err(io::ErrorKind::InvalidData.into()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

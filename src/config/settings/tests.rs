@@ -114,6 +114,10 @@ fn a_catalogue_is_read_and_its_mistakes_named() {
     assert_eq!(services[0].1.groups, ["x", "y"]);
     assert_eq!(services[1].1.depends_on, ["a"]);
     assert_eq!(catalog::read_catalog("services.csv", &catalog::write_catalog(&services)).unwrap(), services);
+    // However many there are.
+    let many: Vec<_> = services.iter().cycle().take(2_500).cloned().collect();
+    let lines = catalog::write_catalog(&many);
+    assert_eq!((lines.lines().count(), lines.lines().nth(2_000)), (2_501, Some("b,,,,,,,a,,")));
     let bad = "id,users,grops,depends_on\na,ten,,\na,1,,\nb c,1,,\nd,1,,nobody\ne,1\n";
     let mistakes = catalog::read_catalog("services.csv", bad).unwrap_err();
     let lines: Vec<String> = mistakes.0.iter().map(|m| format!("{}: {}", m.place, m.key)).collect();
