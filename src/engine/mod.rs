@@ -46,6 +46,7 @@ mod marks;
 mod measuring;
 mod naming;
 mod overview;
+mod packed;
 mod pending;
 mod period;
 mod points;

@@ -3,6 +3,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use super::packed::Packed;
 use super::sharing::Shared;
 use crate::model::time::{Instant, Span};
 
@@ -92,7 +93,7 @@ pub(super) struct Points {
 struct Block {
     /// The instant of the first of its points.
     first: Instant,
-    points: Shared<Vec<(Instant, Pair)>>,
+    points: Shared<Packed>,
     /// The sums of all blocks before.
     before: Sums,
 }
@@ -113,18 +114,21 @@ impl Points {
             block.before.add(at, pair);
         }
         let block = &mut blocks[place];
-        let points: &mut Vec<_> = &mut block.points;
-        let inside = points.partition_point(|&(known, _)| known < at);
-        let sum = points.get(inside).filter(|(known, _)| *known == at).and_then(|(_, amount)| amount.plus(pair));
-        match sum {
-            Some(sum) if sum == Pair::default() => _ = points.remove(inside),
-            Some(sum) => points[inside].1 = sum,
-            // What is too much for one point of an instant is two.
-            None => points.insert(inside, (at, pair)),
+        let points: &mut Packed = &mut block.points;
+        let inside = points.before(at);
+        let known = points.get(inside).filter(|&(known, _)| known == at);
+        // What is too much for one point of an instant is two.
+        let sum = known.and_then(|(_, amount)| amount.plus(pair));
+        if sum.is_some() {
+            points.remove(inside);
+        }
+        let sum = sum.unwrap_or(pair);
+        if sum != Pair::default() {
+            points.insert(inside, (at, sum));
         }
         let count = points.len();
         match points.first() {
-            Some(&(first, _)) => block.first = first,
+            Some(first) => block.first = first,
             None => _ = blocks.remove(place),
         }
         if count > BLOCK_MAX {
@@ -137,14 +141,13 @@ impl Points {
         let block = &mut self.blocks[place];
         // Points mostly come at the end: there the block stays nearly full, so that little room is lost.
         let half = if last { BLOCK_MAX - BLOCK_MAX / 8 } else { BLOCK_MAX / 2 };
-        let points = Shared::new(block.points.split_off(half));
-        block.points.shrink_to_fit();
+        let points = block.points.split_off(half);
         let mut before = block.before;
-        for &(at, pair) in block.points.iter() {
+        for (at, pair) in block.points.iter() {
             before.add(at, pair);
         }
-        let first = points.first().map_or(block.first, |&(first, _)| first);
-        self.blocks.insert(place + 1, Block { first, points, before });
+        let first = points.first().unwrap_or(block.first);
+        self.blocks.insert(place + 1, Block { first, points: Shared::new(points), before });
     }
 
     /// Lets go of everything before `at`. Returns what it came to.
@@ -154,11 +157,10 @@ impl Points {
         let Some(last) = begun.checked_sub(1) else { return gone };
         self.blocks.drain(..last);
         let block = &mut self.blocks[0];
-        let points: &mut Vec<_> = &mut block.points;
-        points.drain(..points.partition_point(|&(known, _)| known < at));
-        points.shrink_to_fit();
+        let points = block.points.before(at);
+        block.points = Shared::new(block.points.split_off(points));
         match block.points.first() {
-            Some(&(first, _)) => block.first = first,
+            Some(first) => block.first = first,
             None => _ = self.blocks.remove(0),
         }
         for (place, block) in self.blocks.iter_mut().enumerate() {
@@ -189,7 +191,7 @@ impl Points {
             return Sums::default();
         };
         let mut sums = Sums::default();
-        for &(known, pair) in block.points.iter().take_while(|&&(known, _)| known < at) {
+        for (known, pair) in block.points.iter().take_while(|&(known, _)| known < at) {
             sums.add(known, pair);
         }
         block.before.plus(sums)
@@ -229,9 +231,9 @@ impl Points {
         let after = self.blocks.partition_point(|block| block.first <= at);
         let inside = after.checked_sub(1).and_then(|place| {
             let points = &self.blocks[place].points;
-            points.get(points.partition_point(|&(known, _)| known <= at))
+            points.get(points.before(at.plus(Span::TICK)))
         });
-        inside.map(|&(known, _)| known).or_else(|| self.blocks.get(after).map(|block| block.first))
+        inside.map(|(known, _)| known).or_else(|| self.blocks.get(after).map(|block| block.first))
     }
 }
 
