@@ -1,13 +1,21 @@
 //! Instants, spans and the rolling windows: whole microseconds of UTC, so that every figure is exact.
 
 use std::fmt;
+use std::num::NonZeroI64;
 use std::str::FromStr;
 
+use borsh::io;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 /// An instant in UTC, in microseconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub struct Instant(i64);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(
+    /// Microseconds since [`LONG_BEFORE`], so that one that is absent takes no more room.
+    NonZeroI64,
+);
+
+/// Microseconds, from 1970 back to before anything that can be written down.
+const LONG_BEFORE: i64 = i64::MAX / 2;
 
 /// A length of time in microseconds. Negative only as the result of a subtraction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
@@ -26,44 +34,73 @@ pub enum BadInstant {
 
 impl Instant {
     /// Earlier than anything that can be written down.
-    pub const MIN: Self = Self(i64::MIN / 4);
+    pub const MIN: Self = Self::from_micros(i64::MIN);
     /// Later than anything that can be written down.
-    pub const MAX: Self = Self(i64::MAX / 4);
+    pub const MAX: Self = Self::from_micros(i64::MAX);
 
     /// The instant `micros` microseconds after 1970-01-01T00:00:00Z, held within what arithmetic can bear.
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
-        if micros < Self::MIN.0 {
-            Self::MIN
-        } else if micros > Self::MAX.0 {
-            Self::MAX
+        let (min, max) = (i64::MIN / 4, i64::MAX / 4);
+        let micros = if micros < min {
+            min
+        } else if micros > max {
+            max
         } else {
-            Self(micros)
+            micros
+        };
+        match NonZeroI64::new(micros + LONG_BEFORE) {
+            Some(after) => Self(after),
+            None => unreachable!(),
         }
     }
 
     /// Microseconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub const fn as_micros(self) -> i64 {
-        self.0
+        self.0.get() - LONG_BEFORE
     }
 
     /// This instant moved by `span`, held at the ends of what can be written down.
     #[must_use]
     pub const fn plus(self, span: Span) -> Self {
-        Self::from_micros(self.0.saturating_add(span.0))
+        Self::from_micros(self.as_micros().saturating_add(span.0))
     }
 
     /// This instant moved back by `span`.
     #[must_use]
     pub const fn minus(self, span: Span) -> Self {
-        Self::from_micros(self.0.saturating_sub(span.0))
+        Self::from_micros(self.as_micros().saturating_sub(span.0))
     }
 
     /// The time from `earlier` to this instant; negative when it lies before.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Span {
-        Span(self.0 - earlier.0)
+        Span(self.0.get() - earlier.0.get())
+    }
+}
+
+impl Default for Instant {
+    fn default() -> Self {
+        Self::from_micros(0)
+    }
+}
+
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Instant").field(&self.as_micros()).finish()
+    }
+}
+
+impl BorshSerialize for Instant {
+    fn serialize<W: io::Write>(&self, writer: &mut W) -> io::Result<()> {
+        self.as_micros().serialize(writer)
+    }
+}
+
+impl BorshDeserialize for Instant {
+    fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
+        i64::deserialize_reader(reader).map(Self::from_micros)
     }
 }
 
@@ -143,9 +180,9 @@ fn in_utc(text: &[u8]) -> Option<Instant> {
 /// RFC 3339 in UTC, with as many digits of the second as the instant needs.
 impl fmt::Display for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_microsecond(self.0) {
+        match jiff::Timestamp::from_microsecond(self.as_micros()) {
             Ok(stamp) => write!(f, "{stamp}"),
-            Err(_) => write!(f, "{}us", self.0),
+            Err(_) => write!(f, "{}us", self.as_micros()),
         }
     }
 }
@@ -304,6 +341,24 @@ fn shorten(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn instants_are_in_order_up_to_their_ends_and_absent_ones_take_no_more_room() {
+        assert_eq!(size_of::<Option<Instant>>(), size_of::<Instant>());
+        let micros = [i64::MIN, i64::MIN / 4, i64::MIN / 4 + 1, -1, 0, 1, i64::MAX / 4 - 1, i64::MAX / 4, i64::MAX];
+        let instants = micros.map(Instant::from_micros);
+        assert!(instants.is_sorted());
+        assert_eq!(
+            (instants[0], instants[1], instants[7], instants[8]),
+            (Instant::MIN, Instant::MIN, Instant::MAX, Instant::MAX)
+        );
+        for (instant, micros) in instants.into_iter().zip(micros).skip(1).take(7) {
+            assert_eq!(instant.as_micros(), micros);
+            assert_eq!(instant.since(Instant::default()), Span::from_micros(micros));
+            assert_eq!(borsh::to_vec(&instant).unwrap(), micros.to_le_bytes());
+            assert_eq!(borsh::from_slice::<Instant>(&micros.to_le_bytes()).unwrap(), instant);
+        }
+    }
 
     #[test]
     fn an_instant_needs_an_offset() {
