@@ -8,7 +8,7 @@ use super::sharing::Shared;
 use crate::model::time::{Instant, Span};
 
 /// Points of one block: enough that a late one moves little, few enough that summing them costs little.
-const BLOCK_MAX: usize = 64;
+const BLOCK_MAX: usize = 128;
 
 /// Two amounts that are kept together: of a step function by users and by services, of repairs their count and length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
