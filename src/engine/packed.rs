@@ -53,8 +53,9 @@ impl FromIterator<Point> for Packed {
     fn from_iter<I: IntoIterator<Item = Point>>(points: I) -> Self {
         let points: Vec<Point> = points.into_iter().collect();
         let base = points.first().map_or(Instant::MIN, |&(first, _)| first);
-        let small: Option<Vec<Small>> = points.iter().map(|&point| Small::new(base, point)).collect();
-        small.map_or(Self::Plain(points), |points| Self::Small { base, points })
+        let mut small = Vec::with_capacity(points.len());
+        small.extend(points.iter().map_while(|&point| Small::new(base, point)));
+        if small.len() == points.len() { Self::Small { base, points: small } } else { Self::Plain(points) }
     }
 }
 
