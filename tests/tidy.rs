@@ -24,7 +24,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("pipeline", &["model", "journal", "engine", "clock", "telemetry", "threads"]),
     ("store", &["model", "journal"]),
     ("notify", &["model", "journal", "clock", "config", "telemetry", "threads", "tls", "words"]),
-    ("views", &["model", "engine", "store", "clock", "problem", "telemetry", "words"]),
+    ("views", &["model", "engine", "store", "clock", "problem", "telemetry", "threads", "words"]),
     ("simulate", &["model"]),
     ("lib", &[]),
     ("main", &[]),

@@ -16,6 +16,7 @@ use crate::model::incident::{Incident, Status};
 use crate::model::level::{Level, Ratio};
 use crate::model::procedure::ClockName;
 use crate::model::time::{Instant, Window};
+use crate::threads;
 
 /// Groups with series of their own. Each has up to 25; a country has less than 3000 counties, which may be regions.
 const GROUPS_MAX: usize = 5000;
@@ -53,6 +54,8 @@ impl Collector for EngineCollector {
     fn collect(&self) -> Vec<MetricFamily> {
         // A copy, so that a scrape holds nothing up.
         let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner).to_read();
+        // What is left to do may take a second of one core, which events may want.
+        threads::give_way();
         let at = self.clock.now().max(engine.now());
         let mut families = services(&engine, at, self.services_max);
         families.extend(incidents(&engine, at));

@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 
 use super::openmetrics;
 use crate::problem::{self, Problem};
+use crate::threads;
 
 /// The text format of before OpenMetrics, which everything reads.
 const TEXT_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -55,7 +56,7 @@ pub async fn metrics(State(scraping): State<Scraping>, headers: HeaderMap) -> Re
     let (open, packed) = (prefers_openmetrics(&headers), takes_gzip(&headers));
     let turn = scraping.turn.lock_owned().await;
     // On a thread of its own, since it may take a second and others want to be answered meanwhile.
-    let made = tokio::task::spawn_blocking(move || {
+    let made = threads::alone("scrape", move || {
         let made = if packed { pack(&scraping.registry, open) } else { plain(&scraping.registry, open) };
         drop(turn);
         made
@@ -63,7 +64,11 @@ pub async fn metrics(State(scraping): State<Scraping>, headers: HeaderMap) -> Re
     let failed = |error: &dyn std::fmt::Display| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response()
     };
-    let body = match made.await {
+    let made = match made {
+        Ok(made) => made.await,
+        Err(error) => return failed(&error),
+    };
+    let body = match made {
         Ok(Ok(body)) => body,
         Ok(Err(error)) => return failed(&error),
         Err(error) => return failed(&error),
