@@ -157,8 +157,7 @@ impl Points {
         let Some(last) = begun.checked_sub(1) else { return gone };
         self.blocks.drain(..last);
         let block = &mut self.blocks[0];
-        let points = block.points.before(at);
-        block.points = Shared::new(block.points.split_off(points));
+        block.points = Shared::new(block.points.iter().skip(block.points.before(at)).collect());
         match block.points.first() {
             Some(first) => block.first = first,
             None => _ = self.blocks.remove(0),

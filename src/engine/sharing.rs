@@ -221,7 +221,7 @@ impl<K: Ord + Clone + BorshDeserialize, V: Clone + PartialEq + BorshDeserialize>
 }
 
 /// A length as it stands in the bytes.
-fn length(length: usize) -> io::Result<u32> {
+pub(super) fn length(length: usize) -> io::Result<u32> {
     u32::try_from(length).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
