@@ -50,7 +50,7 @@ pub(super) struct Clusters {
     pub(super) suspicious: BTreeSet<u32>,
     /// Those that are no more, and whose limits are to be forgotten.
     pub(super) gone: Vec<u32>,
-    next: u32,
+    pub(super) next: u32,
 }
 
 /// What is out above a service.

@@ -22,6 +22,16 @@ impl Counts {
         *self.incidents.entry((level, cause)).or_default() += 1;
     }
 
+    /// Adds what happened in another part of the network.
+    pub(super) fn add(&mut self, other: Self) {
+        for (what, count) in other.incidents {
+            *self.incidents.entry(what).or_default() += count;
+        }
+        for (clock, count) in other.breaches {
+            *self.breaches.entry(clock).or_default() += count;
+        }
+    }
+
     pub(super) fn breached(&mut self, clock: &ClockName) {
         *self.breaches.entry(clock.clone()).or_default() += 1;
     }

@@ -48,7 +48,7 @@ impl Engine {
     /// Takes in an event of a drill.
     pub(super) fn rehearse(&mut self, name: &str, event: &Event, effects: &mut Vec<Effect>) -> Outcome {
         let now = self.state.now;
-        let Self { state, registry: network, drills } = self;
+        let Self { state, registry: network, drills, .. } = self;
         if !drills.running.contains_key(name) {
             // A repetition that comes after the drill is over does not begin it anew.
             if event.time < now.minus(QUIET) {
@@ -76,7 +76,7 @@ impl Engine {
 
     /// The drills work by the policy that came into force too.
     pub(super) fn adopt_in_drills(&mut self, effects: &mut Vec<Effect>) {
-        let Self { state, registry: network, drills } = self;
+        let Self { state, registry: network, drills, .. } = self;
         for drill in drills.running.values_mut() {
             drill.relate(network);
             drill.engine.pass(state.now, effects);
@@ -265,7 +265,8 @@ impl BorshDeserialize for Drills {
         let mut drills = Self::default();
         for (state, kept, over_at) in Vec::<(State, Kept, Instant)>::deserialize_reader(reader)? {
             let name = state.drill.clone().unwrap_or_default();
-            let engine = Engine { state, registry: Registry::new(kept), drills: Self::default() };
+            let registry = Registry::new(kept);
+            let engine = Engine { state, registry, drills: Self::default(), part: None };
             drills.running.insert(name, Drill { engine, over_at, unrelated: true });
         }
         drills.look_ahead();

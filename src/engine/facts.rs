@@ -16,25 +16,55 @@ use crate::model::time::Instant;
 
 impl Engine {
     pub(super) fn take(&mut self, event: &Event, effects: &mut Vec<Effect>) -> Outcome {
-        self.note_age(event);
+        self.note_age(event, self.state.now);
         self.hear(event);
-        let id = event.id;
         let place = event.body.service().map(|name| self.place(name));
         if self.is_too_old(event, place) {
             return Outcome::TooOld;
         }
-        if id != EventId::NONE {
-            let ledger = &mut self.state.ledger;
-            let new = if event.body.is_sample() {
-                ledger.is_new_sample(id)
-            } else {
-                ledger.is_new_fact(id, kept(event, place))
-            };
-            if !new {
-                return Outcome::Duplicate;
-            }
+        if !self.is_new(event, place) {
+            return Outcome::Duplicate;
         }
-        let retracted = id != EventId::NONE && self.state.ledger.is_retracted(id);
+        let retracted = self.is_retracted(event);
+        for (id, kept, retracted) in self.take_back(event) {
+            self.retract((id, kept), retracted);
+        }
+        self.learn(event, place, retracted, effects)
+    }
+
+    /// Whether an event, about the service of that place if it is about one, is the first of its id.
+    pub(super) fn is_new(&mut self, event: &Event, place: Option<u32>) -> bool {
+        let ledger = &mut self.state.ledger;
+        match event.id {
+            EventId::NONE => true,
+            id if event.body.is_sample() => ledger.is_new_sample(id),
+            id => ledger.is_new_fact(id, kept(event, place)),
+        }
+    }
+
+    /// Whether an event was taken back before it came.
+    pub(super) fn is_retracted(&self, event: &Event) -> bool {
+        event.id != EventId::NONE && self.state.ledger.is_retracted(event.id)
+    }
+
+    /// What an event takes back, if it is a retraction: where that is kept, and whether it counts nowhere from now on. What
+    /// it takes back may be a retraction itself.
+    pub(super) fn take_back(&mut self, event: &Event) -> Vec<(EventId, Kept, bool)> {
+        let Body::Retraction { of } = &event.body else { return Vec::new() };
+        let ledger = &mut self.state.ledger;
+        let concerned = ledger.retract(EventId::new(&event.source, of), event.id);
+        concerned.into_iter().map(|(id, kept)| (id, kept, ledger.is_retracted(id))).collect()
+    }
+
+    /// Takes in what an event says that is new, of a service of that place, and whether it was taken back before it came.
+    pub(super) fn learn(
+        &mut self,
+        event: &Event,
+        place: Option<u32>,
+        retracted: bool,
+        effects: &mut Vec<Effect>,
+    ) -> Outcome {
+        let id = event.id;
         let outcome = match (&event.body, place) {
             (Body::OutageStarted(started), Some(place)) => {
                 let said = Said::Started(Facts::new(&started.facts));
@@ -68,10 +98,6 @@ impl Engine {
                 let taken = self.maintain(of, maintenance, said, (id, retracted));
                 if taken { Outcome::Applied } else { Outcome::TooOld }
             }
-            (Body::Retraction { of }, _) => {
-                self.retract(EventId::new(&event.source, of), id);
-                Outcome::Applied
-            }
             (Body::Latency { took, count, .. }, Some(place)) if !retracted => {
                 self.latency(place, event.time, (*took, *count), effects);
                 Outcome::Applied
@@ -80,7 +106,7 @@ impl Engine {
                 self.measure(place, event.time, (metric, *value), effects);
                 Outcome::Applied
             }
-            (Body::Heartbeat, _) => Outcome::Applied,
+            (Body::Retraction { .. } | Body::Heartbeat, _) => Outcome::Applied,
             _ => Outcome::Kept,
         };
         if retracted { Outcome::Retracted } else { outcome }
@@ -125,26 +151,23 @@ impl Engine {
         self.excuse(scope, plans, from)
     }
 
-    /// Takes back what `of` said, or says again what was taken back, if it is a retraction that is taken back.
-    fn retract(&mut self, of: EventId, by: EventId) {
-        for (id, kept) in self.state.ledger.retract(of, by) {
-            let retracted = self.state.ledger.is_retracted(id);
-            match kept {
-                Kept::Service(place) => {
-                    let history = self.history(place);
-                    let (marks, reports) = history.retract(id, retracted);
-                    self.pair_again(place, &marks);
-                    for report in reports {
-                        self.note(place, report, true);
-                    }
+    /// An event that is kept somewhere counts no more, or again.
+    pub(super) fn retract(&mut self, (id, kept): (EventId, Kept), retracted: bool) {
+        match kept {
+            Kept::Service(place) => {
+                let history = self.history(place);
+                let (marks, reports) = history.retract(id, retracted);
+                self.pair_again(place, &marks);
+                for report in reports {
+                    self.note(place, report, true);
                 }
-                Kept::Maintenance => {
-                    let Some(scope) = self.state.maintenance.scope_of(id) else { continue };
-                    let (plans, from) = self.state.maintenance.with_retraction(scope, id, retracted);
-                    self.excuse(scope, plans, from);
-                }
-                Kept::Retraction(_) | Kept::Nowhere => {}
             }
+            Kept::Maintenance => {
+                let Some(scope) = self.state.maintenance.scope_of(id) else { return };
+                let (plans, from) = self.state.maintenance.with_retraction(scope, id, retracted);
+                self.excuse(scope, plans, from);
+            }
+            Kept::Retraction(_) | Kept::Nowhere => {}
         }
     }
 
@@ -154,7 +177,9 @@ impl Engine {
         let place = self.registry.place(name);
         if self.registry.len() > known {
             self.grow_groups();
-            self.join(place);
+            if self.has(place) {
+                self.join(place);
+            }
         }
         place
     }

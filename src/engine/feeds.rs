@@ -162,7 +162,9 @@ impl Engine {
         }
         let from = listener.silent_from();
         let affected = self.members(listener.group);
+        self.come_first(true);
         self.surround(affected, from, |engine| engine.state.feeds[place as usize].notice());
+        self.come_first(false);
         self.arm_silence(place);
     }
 
@@ -173,9 +175,11 @@ impl Engine {
 
     /// Looks at a feed as it stands now, and at what fires about it.
     pub(super) fn judge_feed(&mut self, place: u32, effects: &mut Vec<Effect>) {
-        let now = self.state.now;
+        let (now, speaks) = (self.state.now, self.speaks_for_all());
         let Some(listener) = self.state.feeds.get_mut(place as usize) else { return };
         let (wanted, heard) = (listener.wanted(now), listener.heard_since());
+        let mut unsaid = Vec::new();
+        let effects = if speaks { effects } else { &mut unsaid };
         alerts::reconcile(&mut listener.alerts, wanted, |_, _| heard, (now, &Reason::Silence), effects);
     }
 

@@ -219,9 +219,9 @@ impl Engine {
     }
 
     /// Takes note of when the last event of a history came in.
-    pub(super) fn note_age(&mut self, event: &Event) {
-        if event.time < self.state.now.minus(OLD) {
-            self.state.last_old = self.state.now;
+    pub(super) fn note_age(&mut self, event: &Event, now: Instant) {
+        if event.time < now.minus(OLD) {
+            self.state.last_old = now;
         }
     }
 

@@ -23,6 +23,7 @@ use super::recent::Recent;
 use super::registry::{Registry, index};
 use super::regroup::{Ground, Regrouping};
 use super::sharing::{Map, Shared};
+use super::sums::Change;
 use super::timers::{Owner, Timer};
 use crate::model::alert::Alert;
 use crate::model::effect::{Effect, EffectKind, Reason};
@@ -43,11 +44,11 @@ pub(super) struct Incidents {
     pub(super) clusters: Clusters,
     /// What those that are live cost whom.
     pub(super) impacts: Impacts,
-    lately: Shared<Lately>,
+    pub(super) lately: Shared<Lately>,
     pub(super) records: Map<IncidentId, Shared<Tracked>>,
     /// Where somebody reported something that names an incident, by the incident.
     pub(super) naming: Map<IncidentId, BTreeSet<u32>>,
-    pending: Pending,
+    pub(super) pending: Pending,
     /// Those that people look at first.
     pub(super) recent: Recent,
 }
@@ -439,11 +440,7 @@ impl Engine {
             return;
         }
         let share = self.share(place);
-        for group in self.registry.groups_of(place) {
-            let group = &mut self.state.groups[group as usize];
-            was.into_iter().for_each(|was| group.acknowledgement(&share, was, -1));
-            is.into_iter().for_each(|is| group.acknowledgement(&share, is, 1));
-        }
+        self.sums().change(place, Change::Acknowledged { share, was, is });
     }
 }
 

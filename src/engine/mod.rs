@@ -28,6 +28,7 @@ mod clusters;
 mod counts;
 mod crossing;
 mod curve;
+mod dividing;
 mod drills;
 mod facts;
 mod feeds;
@@ -47,6 +48,7 @@ mod measuring;
 mod naming;
 mod overview;
 mod packed;
+mod partitions;
 mod pending;
 mod period;
 mod points;
@@ -62,6 +64,7 @@ mod room;
 mod settling;
 mod sharing;
 mod snapshot;
+mod sums;
 mod timeline;
 mod timers;
 mod topology;
@@ -72,6 +75,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 pub use counts::Counts;
 pub use latency::Latency;
 pub use overview::{FeedView, MaintenanceState, MaintenanceView, OutageView, Standing, Whom};
+pub use partitions::{Done, Head, Partition, Works};
 pub use period::{Account, Announcement, CauseShare, Located, OutageFact, Silence};
 pub use reading::{GroupView, PeriodFigures, ServiceView};
 pub use recovery::Recovery;
@@ -79,7 +83,7 @@ pub use snapshot::BadSnapshot;
 pub use timers::Timer;
 
 use crate::model::effect::Effect;
-use crate::model::event::{Event, Outcome};
+use crate::model::event::{About, Body, Event, Outcome};
 use crate::model::policy::Policy;
 use crate::model::time::Instant;
 use drills::Drills;
@@ -88,6 +92,7 @@ use groups::Group;
 use incidents::Incidents;
 use ledger::Ledger;
 use maintenance::Maintenance;
+use partitions::Part;
 use policies::Policies;
 use registry::Registry;
 use sharing::Shared;
@@ -111,12 +116,29 @@ pub enum Input {
     },
 }
 
+impl Input {
+    /// Whether it concerns the network as a whole, so that no partition alone can take it in: also what names an incident by
+    /// its id, which may be another partition's.
+    #[must_use]
+    pub fn concerns_all(&self) -> bool {
+        match self {
+            Self::Event(Event { body: Body::Acted(acted), drill: None, .. }) => {
+                matches!(acted.about, About::Incident(_))
+            }
+            Self::Event(_) => false,
+            Self::Policy(_) | Self::Fold(_) | Self::Body { .. } => true,
+        }
+    }
+}
+
 /// The pure core.
 #[derive(Clone, Debug)]
 pub struct Engine {
     state: State,
     registry: Registry,
     drills: Drills,
+    /// Which part of the network it is of, if it is of a partition.
+    part: Option<Part>,
 }
 
 /// What a snapshot holds beside the services and the drills; all else follows from it.
@@ -158,7 +180,7 @@ impl Engine {
             groups: vec![Shared::default()],
             ..State::default()
         };
-        Self { state, registry, drills: Drills::default() }
+        Self { state, registry, drills: Drills::default(), part: None }
     }
 
     /// Takes in one input, received at `at`. Deadlines that fell due by then are met first, each at its own instant.
@@ -253,7 +275,7 @@ impl Engine {
     #[must_use]
     pub fn to_read(&self) -> Self {
         let state = State { ledger: Ledger::default(), ..self.state.clone() };
-        Self { state, registry: self.registry.clone(), drills: self.drills.clone() }
+        Self { state, registry: self.registry.clone(), drills: self.drills.clone(), part: None }
     }
 
     /// The last instant it was given.

@@ -25,6 +25,17 @@ pub(super) struct Pending {
 }
 
 impl Pending {
+    /// Adds what another part of the network has, whose clusters are numbered anew.
+    pub(super) fn add(&mut self, other: Self, renumber: impl Fn(u32) -> u32) {
+        let Self { changed, reported, due, spent, feeds, policy } = other;
+        self.changed.extend(changed);
+        self.reported.extend(reported);
+        self.due.extend(due.into_iter().map(renumber));
+        self.spent.extend(spent);
+        self.feeds.extend(feeds);
+        self.policy |= policy;
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.changed.is_empty()
             && self.reported.is_empty()

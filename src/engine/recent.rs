@@ -43,6 +43,11 @@ impl Recent {
             self.swept = self.until.len();
         }
     }
+
+    /// Adds what another part of the network has.
+    pub(super) fn add(&mut self, other: Self) {
+        self.until.extend(other.until.iter().map(|(&id, &until)| (id, until)));
+    }
 }
 
 /// When an incident stopped to be looked at first, if it ever was.

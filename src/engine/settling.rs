@@ -10,6 +10,7 @@ use super::maintenance::{Plans, Scope};
 use super::policies::Terms;
 use super::registry::index;
 use super::sharing::Shared;
+use super::sums::{Change, Sums};
 use super::timeline::{Around, Stand, Step, Timeline};
 use super::timers::{Owner as TimerOwner, Timer};
 use crate::model::alert::Owner;
@@ -160,14 +161,14 @@ impl Engine {
         let same = before.iter().zip(after).take_while(|(before, after)| before == after).count();
         let stood = same.checked_sub(1).map_or(stood, |last| before[last].stand);
         let moved = same < before.len() || same < after.len();
-        for group in self.registry.groups_of(place) {
-            let group = &mut self.state.groups[group as usize];
-            group.stood(&share, (stood, &before[same..]), -1, self.state.now);
-            group.stood(&share, (stood, &after[same..]), 1, self.state.now);
-            for &(brief, sign) in &briefs {
-                group.outage(&share, brief, sign);
-            }
-        }
+        let change = Change::Stood {
+            share,
+            stood,
+            before: before[same..].into(),
+            after: after[same..].into(),
+            outages: briefs.into(),
+        };
+        self.sums().change(place, change);
         self.put_history(place, history);
         self.settle(place, cut);
         if moved {
@@ -213,7 +214,11 @@ impl Engine {
         self.promise(target, targets.maintenance_of_group(group))
     }
 
-    fn touch_groups_of(&mut self, place: u32) {
+    pub(super) fn touch_groups_of(&mut self, place: u32) {
+        if self.part.is_some() {
+            self.sums().change(place, Change::Moved);
+            return;
+        }
         let groups: Vec<u32> = self.registry.groups_of(place).collect();
         groups.into_iter().for_each(|group| self.touch(group));
     }
@@ -271,9 +276,7 @@ impl Engine {
     /// Takes a service, with all that is known of it, into its groups.
     pub(super) fn join(&mut self, place: u32) {
         let share = self.share(place);
-        for group in self.registry.groups_of(place) {
-            self.state.groups[group as usize].join(&share);
-        }
+        self.sums().change(place, Change::Joined(share));
         self.contribute(place, Instant::MIN, 1);
     }
 
@@ -297,27 +300,27 @@ impl Engine {
                 (stood, steps, &[])
             }
         };
-        let whole = cut == Instant::MIN;
+        let outages: Vec<(Brief, i64)> = outages.iter().map(|outage| (Brief::of(outage), sign)).collect();
+        let (before, after): (&[Step], &[Step]) = if sign < 0 { (steps, &[]) } else { (&[], steps) };
+        let change =
+            Change::Stood { share, stood, before: before.into(), after: after.into(), outages: outages.into() };
+        let (registry, groups) = (&self.registry, &mut self.state.groups);
+        Sums { registry, groups, part: &mut self.part, now: self.state.now }.change(place, change);
+        let (true, Some(history)) = (cut == Instant::MIN, service.history.as_deref()) else { return };
         let first_day = self.day_of(share.since);
         for group in self.registry.groups_of(place) {
             let group = &mut self.state.groups[group as usize];
-            group.stood(&share, (stood, steps), sign, self.state.now);
-            for outage in outages {
-                group.outage(&share, Brief::of(outage), sign);
+            for (start, day) in history.days(first_day, Instant::MAX) {
+                group.lived(&share, *start, day);
             }
-            if let (true, Some(history)) = (whole, service.history.as_deref()) {
-                for (start, day) in history.days(first_day, Instant::MAX) {
-                    group.lived(&share, *start, day);
-                }
-                for &when in history.overran().iter().filter(|when| when.0 >= share.since) {
-                    group.overran(when, sign);
-                }
-                for repair in history.repairs.ended_before(history.folded_until()) {
-                    group.repair(&share, repair, sign);
-                }
-                for acknowledged in self.state.incidents.acknowledged(history).collect::<Vec<_>>() {
-                    group.acknowledgement(&share, acknowledged, sign);
-                }
+            for &when in history.overran().iter().filter(|when| when.0 >= share.since) {
+                group.overran(when, sign);
+            }
+            for repair in history.repairs.ended_before(history.folded_until()) {
+                group.repair(&share, repair, sign);
+            }
+            for acknowledged in self.state.incidents.acknowledged(history).collect::<Vec<_>>() {
+                group.acknowledgement(&share, acknowledged, sign);
             }
         }
     }
@@ -348,7 +351,8 @@ impl Engine {
     }
 
     /// Changes what lies around some services from `from` on, and brings them in line.
-    pub(super) fn surround(&mut self, affected: Vec<u32>, from: Instant, change: impl FnOnce(&mut Self)) {
+    pub(super) fn surround(&mut self, mut affected: Vec<u32>, from: Instant, change: impl FnOnce(&mut Self)) {
+        affected.retain(|&place| self.has(place));
         for &place in &affected {
             let cut = self.cut(place, from);
             self.contribute(place, cut, -1);

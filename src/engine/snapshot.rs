@@ -64,7 +64,7 @@ impl Engine {
         }
         let (state, kept, drills): (State, Kept, Drills) =
             BorshDeserialize::try_from_reader(&mut reader).map_err(damaged)?;
-        let mut engine = Self { state, registry: Registry::new(kept), drills };
+        let mut engine = Self { state, registry: Registry::new(kept), drills, part: None };
         engine.find_recent();
         Ok(engine)
     }

@@ -65,7 +65,7 @@ impl Timer {
 /// Deadlines by owner and name, and in the order in which they are due.
 #[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Timers {
-    armed: Map<(Owner, Timer), Instant>,
+    pub(super) armed: Map<(Owner, Timer), Instant>,
     due: Map<(Instant, Owner, Timer), ()>,
 }
 

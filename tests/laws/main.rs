@@ -9,6 +9,7 @@ mod drills;
 mod feeds;
 mod oracle;
 mod overview;
+mod partitions;
 mod retention;
 mod world;
 
