@@ -11,10 +11,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::output::unwritten;
-use super::recording::{Batch, Recording, Run, Summary};
+use super::recording::{Batch, Recording, Summary};
 use super::replay::Format;
+use super::run::Run;
 use super::{Failure, settings};
-use crate::engine::Input;
+use crate::engine::{Engine, Input};
 use crate::model::policy::Policy;
 use crate::model::time::Instant;
 
@@ -61,20 +62,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let summary = arguments.recording.read(None, |batch| pair.apply(batch))?;
     let at = arguments.recording.at(&summary);
-    pair.before.advance(at);
-    pair.after.advance(at);
-    // A drill wakes those who wait for it: it says nothing of what a rule costs.
-    for run in [&mut pair.before, &mut pair.after] {
-        run.alerts.retain(|change| change.alert.key.drill().is_none());
-    }
+    let [before, after] = [pair.before, pair.after].map(|run| {
+        let mut ended = run.finish(at);
+        // A drill wakes those who wait for it: it says nothing of what a rule costs.
+        ended.alerts.retain(|change| change.alert.key.drill().is_none());
+        ended
+    });
     let comparison = Comparison {
         arguments,
         summary: &summary,
         at,
-        counts: alerts::counts(&pair.before.alerts, &pair.after.alerts),
-        alerts: alerts::differences(&pair.before.alerts, &pair.after.alerts),
-        figures: figures::differences(&pair.before.engine, &pair.after.engine, at),
-        pair: &pair,
+        counts: alerts::counts(&before.alerts, &after.alerts),
+        alerts: alerts::differences(&before.alerts, &after.alerts),
+        figures: figures::differences(&before.engine, &after.engine, at),
+        engines: [&before.engine, &after.engine],
     };
     match arguments.format {
         Format::Json => comparison.json(),
@@ -106,20 +107,20 @@ impl Pair {
 
     /// Gives both the same, but for policies.
     fn apply(&mut self, batch: Batch<'_>) {
-        if self.begun && !batch.inputs.iter().any(|input| matches!(input, Input::Policy(_))) {
+        if self.begun && !batch.inputs.iter().any(|(_, input)| matches!(input, Input::Policy(_))) {
             self.after.apply(batch);
             self.before.apply(batch);
             return;
         }
         let mut inputs = batch.inputs.to_vec();
-        for input in &mut inputs {
+        for (_, input) in &mut inputs {
             if let Input::Policy(policy) = input {
                 **policy = self.instead_of(policy);
                 self.begun = true;
             }
         }
-        if !self.begun {
-            inputs.insert(0, Input::Policy(Box::new(self.new.clone())));
+        if let (false, Some(&(received, _))) = (self.begun, inputs.first()) {
+            inputs.insert(0, (received, Input::Policy(Box::new(self.new.clone()))));
             self.begun = true;
         }
         self.after.apply(Batch { inputs: &inputs, ..batch });
@@ -137,7 +138,8 @@ impl Pair {
 struct Comparison<'a> {
     arguments: &'a Arguments,
     summary: &'a Summary,
-    pair: &'a Pair,
+    /// Before and after.
+    engines: [&'a Engine; 2],
     at: Instant,
     counts: Vec<alerts::Count>,
     alerts: Vec<alerts::Difference>,

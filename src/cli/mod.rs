@@ -13,6 +13,7 @@ mod poster;
 mod recording;
 mod replay;
 mod report;
+mod run;
 mod send;
 mod serve;
 mod table;

@@ -1,7 +1,6 @@
 //! A recording, which is what `EVENTS` on the command line name: NDJSON files, or a storage directory's journal. It is
 //! read batch by batch; whoever reads it gives the batches to an engine.
 
-use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
@@ -15,15 +14,13 @@ use crate::daemon::decode_stored;
 use crate::engine::{Engine, Input};
 use crate::ingest::decode::{Decoded, Gate, Layout, Rejection, decode};
 use crate::journal::{Checkpoints, JournalError, Stored, open_reader};
-use crate::model::alert::{Alert, AlertKey};
-use crate::model::effect::{Effect, EffectKind};
 use crate::model::event::Event;
 use crate::model::policy::Policy;
 use crate::model::time::Instant;
-use crate::pipeline::{apply_batch, restore};
+use crate::pipeline::restore;
 
 /// How much of a file is decoded at once.
-const CHUNK_BYTES: usize = 4 * 1024 * 1024;
+const CHUNK_BYTES: usize = 8 * 1024 * 1024;
 /// How many pieces are decoded ahead of the engine.
 const PIECES_AHEAD: usize = 2;
 /// Rejected lines that are named; all of them are counted.
@@ -51,13 +48,12 @@ pub(super) struct Beginning {
     pub(super) after: u64,
 }
 
-/// What the engine is given at once.
+/// What the engine is given at once: inputs, each with when it was received.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Batch<'a> {
-    pub(super) received: Instant,
     pub(super) source: &'a str,
     pub(super) key: Option<&'a str>,
-    pub(super) inputs: &'a [Input],
+    pub(super) inputs: &'a [(Instant, Input)],
 }
 
 /// A part of a file.
@@ -65,7 +61,7 @@ struct Piece {
     /// How much was read for it.
     bytes: u64,
     lines: u64,
-    inputs: Vec<Input>,
+    inputs: Vec<(Instant, Input)>,
     /// Its first lines that are no events, and how many there are.
     rejected: Vec<Rejection>,
     rejected_total: u64,
@@ -199,12 +195,14 @@ impl Recording {
     }
 
     fn batch(&self, stored: &Stored, summary: &mut Summary, each: &mut dyn FnMut(Batch<'_>)) -> Result<(), String> {
+        // What was received after the instant asked for is known, but the figures stay those of that instant.
+        let received = self.at.map_or(stored.received, |at| stored.received.min(at));
         let mut inputs = Vec::new();
         for input in decode_stored(stored)? {
             match input {
                 Input::Event(event) if self.wants(&event) => {
                     summary.count(&event);
-                    inputs.push(Input::Event(event));
+                    inputs.push((received, Input::Event(event)));
                 }
                 Input::Event(_) => {}
                 // What was decided later was in force at no instant that is asked for.
@@ -213,14 +211,12 @@ impl Recording {
                 }
                 // Figures of any instant are exact here, and what came too late for the daemon counts.
                 Input::Fold(_) => {}
-                other => inputs.push(other),
+                other => inputs.push((received, other)),
             }
         }
         summary.received = summary.received.max(Some(stored.received));
         summary.sequence = stored.sequence;
-        // What was received after the instant asked for is known, but the figures stay those of that instant.
-        let received = self.at.map_or(stored.received, |at| stored.received.min(at));
-        each(Batch { received, source: &stored.source, key: stored.key.as_deref(), inputs: &inputs });
+        each(Batch { source: &stored.source, key: stored.key.as_deref(), inputs: &inputs });
         Ok(())
     }
 
@@ -245,19 +241,20 @@ impl Recording {
             let (spent, used) = channel();
             scope.spawn(move || decode_pieces(input, &gate, &sender, &used));
             for piece in pieces {
-                let Piece { bytes, lines, inputs, rejected, rejected_total } = piece.map_err(failed)?;
+                let Piece { bytes, lines, mut inputs, rejected, rejected_total } = piece.map_err(failed)?;
                 bar.inc(bytes);
                 summary.reject((&rejected, rejected_total), |number, error| {
                     bar.suspend(|| eprintln!("{name}:{}: {error}", line + number));
                 });
-                for input in &inputs {
-                    let Input::Event(event) = input else { continue };
-                    if self.as_known_at.is_none_or(|known| event.time <= known) && self.wants(event) {
+                inputs.retain(|(time, input)| {
+                    let Input::Event(event) = input else { return false };
+                    let wanted = self.as_known_at.is_none_or(|known| *time <= known) && self.wants(event);
+                    if wanted {
                         summary.count(event);
-                        let inputs = std::slice::from_ref(input);
-                        each(Batch { received: event.time, source: &name, key: None, inputs });
                     }
-                }
+                    wanted
+                });
+                each(Batch { source: &name, key: None, inputs: &inputs });
                 line += lines;
                 // Whoever made them lets go of them at less cost; without it nobody needs to.
                 let _ = spent.send(inputs);
@@ -277,7 +274,7 @@ fn decode_pieces(
     mut input: impl Read,
     gate: &Gate,
     sender: &SyncSender<io::Result<Piece>>,
-    used: &Receiver<Vec<Input>>,
+    used: &Receiver<Vec<(Instant, Input)>>,
 ) {
     let mut text = Vec::new();
     loop {
@@ -299,7 +296,7 @@ fn decode_pieces(
         let piece = Piece {
             bytes: read as u64,
             lines: memchr::memchr_iter(b'\n', &text[..end]).count() as u64,
-            inputs: events.into_iter().map(Input::Event).collect(),
+            inputs: events.into_iter().map(|event| (event.time, Input::Event(event))).collect(),
             rejected,
             rejected_total,
         };
@@ -333,73 +330,5 @@ impl Summary {
             return Err(Failure::Failed(format!("{} events were rejected and are in no figure", self.rejected)));
         }
         Ok(())
-    }
-}
-
-/// An engine on its way through a recording, with what it told.
-#[derive(Debug, Default)]
-pub(super) struct Run {
-    pub(super) engine: Engine,
-    /// What began and what was over, in order.
-    pub(super) alerts: Vec<Change>,
-    firing: BTreeSet<AlertKey>,
-}
-
-/// An alert that began, or with `ended` was over, as it was known at `at`.
-#[derive(Clone, Debug)]
-pub(super) struct Change {
-    pub(super) at: Instant,
-    pub(super) alert: Alert,
-    pub(super) ended: Option<Instant>,
-}
-
-impl Run {
-    /// A run under a policy that was in force before anything happened.
-    pub(super) fn under(policy: Policy) -> Self {
-        let mut run = Self::default();
-        run.apply(Batch {
-            received: Instant::MIN,
-            source: "config",
-            key: None,
-            inputs: &[Input::Policy(Box::new(policy))],
-        });
-        run
-    }
-
-    /// A run that goes on from a state.
-    pub(super) fn from(engine: Engine) -> Self {
-        let firing = engine.alerts().map(|alert| alert.key.clone()).collect();
-        Self { engine, alerts: Vec::new(), firing }
-    }
-
-    pub(super) fn apply(&mut self, batch: Batch<'_>) {
-        let mut effects = Vec::new();
-        let source = (batch.source, batch.key);
-        apply_batch(&mut self.engine, batch.received, source, batch.inputs, &mut effects, |_, _| {});
-        self.note(effects);
-    }
-
-    pub(super) fn advance(&mut self, at: Instant) {
-        let mut effects = Vec::new();
-        self.engine.advance(at, &mut effects);
-        self.note(effects);
-    }
-
-    /// Keeps what began and what was over; an alert that fires on with other facts is neither.
-    fn note(&mut self, effects: Vec<Effect>) {
-        for Effect { at, kind, .. } in effects {
-            match kind {
-                EffectKind::Fire(alert) => {
-                    if self.firing.insert(alert.key.clone()) {
-                        self.alerts.push(Change { at, alert, ended: None });
-                    }
-                }
-                EffectKind::Resolve(alert, ended) => {
-                    self.firing.remove(&alert.key);
-                    self.alerts.push(Change { at, alert, ended: Some(ended) });
-                }
-                EffectKind::Record(_) => {}
-            }
-        }
     }
 }

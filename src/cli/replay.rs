@@ -9,7 +9,8 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::output::{Object, print, unwritten};
-use super::recording::{Beginning, Recording, Run};
+use super::recording::{Beginning, Recording};
+use super::run::{Ended, Run};
 use super::{Failure, settings};
 use crate::engine::{Engine, Input};
 use crate::model::calendar::{BadPeriod, Calendar, Range};
@@ -80,12 +81,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     });
     let mut summary = recording.read(beginning, |batch| run.apply(batch))?;
     let at = recording.at(&summary);
-    run.advance(at);
-    let engine = judged(&run.engine, summary.later.take(), arguments.policy, at);
+    let ended = run.finish(at);
+    let engine = judged(&ended.engine, summary.later.take(), arguments.policy, at);
     let range = arguments.period.as_deref().map(|name| engine.calendar().named(name)).transpose();
     let range = range.map_err(|error| Failure::Wrong(format!("--period {error}")))?;
     let asked = Asked { at, under: arguments.policy.under(at), period: range };
-    let answer = Answer { arguments, run: &run, engine: &engine, asked };
+    let answer = Answer { arguments, run: &ended, engine: &engine, asked };
     match arguments.format {
         Format::Json => answer.json(),
         Format::Table => print(&answer.table()),
@@ -109,7 +110,7 @@ fn judged(engine: &Engine, later: Option<Box<Policy>>, promised: Promised, at: I
 /// What is printed.
 struct Answer<'a> {
     arguments: &'a Arguments,
-    run: &'a Run,
+    run: &'a Ended,
     /// What figures are read from.
     engine: &'a Engine,
     asked: Asked,

@@ -8,7 +8,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::output::unwritten;
 use super::poster::Poster;
-use super::recording::{Beginning, Recording, Run};
+use super::recording::{Beginning, Recording};
+use super::run::Run;
 use super::send::read_token;
 use super::{Failure, runtime, settings};
 use crate::clock::Clock;
@@ -165,13 +166,13 @@ fn from_journal(
     });
     let summary = recording.read(beginning, |batch| run.apply(batch))?;
     let known_at = as_known_at.or(summary.received).unwrap_or(Instant::from_micros(0));
-    run.advance(known_at);
+    let engine = run.finish(known_at).engine;
     let sequence = summary.sequence.max(beginning.map_or(0, |(after, _)| after));
     let now = at.or(as_known_at).unwrap_or_else(|| Clock::system().now()).max(known_at);
-    let problem = possible(&run.engine, wanted, now);
+    let problem = possible(&engine, wanted, now);
     problem.map_err(|problem| Failure::Wrong(format!("{}: {problem}", folder.display())))?;
     let origin = Origin { known_at, sequence, head: head_at(folder, sequence) };
-    Ok(make(run.engine, wanted, now, &origin))
+    Ok(make(engine, wanted, now, &origin))
 }
 
 fn json(report: &Report) -> Result<Vec<u8>, Failure> {

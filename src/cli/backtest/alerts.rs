@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::cli::recording::Change;
+use crate::cli::run::Change;
 use crate::cli::table::standing;
 use crate::model::alert::{About, Alert, AlertKey, AlertName};
 use crate::model::incident::IncidentId;

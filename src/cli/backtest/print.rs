@@ -18,12 +18,12 @@ const ROWS_MAX: usize = 50;
 impl Comparison<'_> {
     /// The calendar by which people are told times: that of what was in force.
     fn calendar(&self) -> Calendar {
-        self.pair.before.engine.calendar()
+        self.engines[0].calendar()
     }
 
     /// How many services there are before and after.
     fn services(&self) -> [usize; 2] {
-        [&self.pair.before, &self.pair.after].map(|run| run.engine.services().len())
+        self.engines.map(|engine| engine.services().len())
     }
 
     pub(super) fn table(&self) -> String {

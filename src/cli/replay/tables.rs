@@ -1,7 +1,7 @@
 //! What `fournines replay` prints for people: services, groups, a period of the calendar, the alerts in order.
 
 use super::Answer;
-use crate::cli::recording::Change;
+use crate::cli::run::Change;
 use crate::cli::table::{budget_percent, list, or_dash, percent, standing, table, whom};
 use crate::engine::{GroupView, PeriodFigures, ServiceView};
 use crate::model::calendar::Range;
