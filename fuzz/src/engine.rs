@@ -7,7 +7,7 @@ use fournines::config::{Settings, Sources, read_catalog};
 use fournines::engine::{Engine, Input};
 use fournines::ingest::decode::{Gate, Layout, decode};
 use fournines::model::calendar::{Range, Unit};
-use fournines::model::effect::Effect;
+use fournines::model::effect::{Effect, EffectKind};
 use fournines::model::figures::Figures;
 use fournines::model::level::Ratio;
 use fournines::model::policy::{Feed, Policy};
@@ -22,6 +22,11 @@ const FUTURE_MAX: Span = Span::from_mins(5);
 const AFTERMATH: Span = Span::from_hours(100 * 24);
 /// Operations of one history: more of them find no more, and take longer.
 const OPERATIONS_MAX: usize = 60;
+
+/// Of how many partitions it is besides.
+const PARTITIONS: usize = 3;
+/// How many inputs those are assigned at once.
+const BUNDLE: usize = 7;
 
 /// The policies that are taken in, one after the other: of two trees with alternatives, of a ring that depends on itself,
 /// and of nothing that is known before it is heard of.
@@ -159,7 +164,55 @@ impl History {
         );
         assert!(self.engine.snapshot() == again.snapshot(), "the states differ");
         figures_are_figures(&again, end);
+        let (parts, effects) = divided(&self.inputs, end);
+        assert_eq!(told(&effects), told(&self.effects), "it tells otherwise in partitions");
+        assert_eq!(shown(&parts, end), shown(&self.engine, end), "it is otherwise in partitions");
     }
+}
+
+/// The same in partitions, wherever it can be divided.
+fn divided(inputs: &[(Instant, Input)], end: Instant) -> (Engine, Vec<Effect>) {
+    let (mut engine, mut effects, mut rest) = (Box::new(Engine::new()), Vec::new(), inputs);
+    loop {
+        match engine.divide(PARTITIONS) {
+            Ok((mut head, mut parts)) => {
+                loop {
+                    let (works, taken) = head.assign(&rest[..rest.len().min(BUNDLE)]);
+                    let done = parts.iter_mut().zip(&works).map(|(part, works)| part.run(rest, works)).collect();
+                    head.add(done, &mut effects);
+                    rest = &rest[taken..];
+                    if taken == 0 {
+                        break;
+                    }
+                }
+                engine = Box::new(head.unite(parts));
+            }
+            Err(whole) => engine = whole,
+        }
+        let Some(((at, input), later)) = rest.split_first() else { break };
+        engine.apply(*at, input, &mut effects);
+        rest = later;
+    }
+    engine.advance(end, &mut effects);
+    (*engine, effects)
+}
+
+/// When which alert began or was over, but for the order of what is of one instant.
+fn told(effects: &[Effect]) -> Vec<String> {
+    let alerts = effects.iter().filter(|effect| !matches!(effect.kind, EffectKind::Record(_)));
+    let mut told: Vec<String> = alerts.map(|effect| format!("{} {:?}", effect.at, effect.kind)).collect();
+    told.sort();
+    told
+}
+
+/// What figures and incidents it has.
+fn shown(engine: &Engine, at: Instant) -> String {
+    let all = |figures: &dyn Fn(Window) -> Figures| format!("{:?}\n", Window::ALL.map(figures));
+    let services =
+        engine.services().map(|view| format!("{} {}", view.name(), all(&|window| view.figures(window, at))));
+    let groups = engine.groups().map(|view| format!("{} {}", view.name(), all(&|window| view.figures(window, at))));
+    let incidents = engine.incidents().chain(engine.drill_incidents()).map(|incident| format!("{incident:?}\n"));
+    services.chain(groups).chain(incidents).collect()
 }
 
 fn restarted(engine: &Engine) -> Engine {

@@ -13,8 +13,10 @@ use super::network::Network;
 use super::outside::Outside;
 use super::world::{Saying, arrivals, at, line};
 
-/// How many there are.
+/// How many there are that tell of the network; one more plays a drill.
 pub(crate) const PRODUCERS: usize = 3;
+/// The number of the first saying of the drill.
+pub(crate) const DRILL: usize = 10_000;
 /// Events in one body, at most.
 const BODY_MAX: usize = 4;
 
@@ -34,25 +36,44 @@ pub(crate) struct Producer {
     queue: VecDeque<(Instant, usize)>,
     /// What is under way: its sayings, its text, and its idempotency key if it has one.
     body: Option<(Vec<usize>, String, Option<String>)>,
-    world: Arc<Vec<Saying>>,
+    told: Arc<Sayings>,
     record: Arc<Mutex<Record>>,
 }
 
+/// All that is said.
+pub(crate) struct Sayings {
+    pub(crate) world: Vec<Saying>,
+    /// In a drill, which plays at the same time.
+    pub(crate) drill: Vec<Saying>,
+}
+
+impl Sayings {
+    fn line(&self, number: usize, outside: &Outside) -> String {
+        let Some(of_drill) = number.checked_sub(DRILL) else { return line(number, &self.world[number], true) };
+        let line = line(number, &self.drill[of_drill], true);
+        if outside.is_planted(Canary::Unmarked) { line } else { line.replacen('{', r#"{"drill":"storm","#, 1) }
+    }
+}
+
 impl Producer {
-    /// All of them, for a world.
-    pub(crate) fn all(world: &Arc<Vec<Saying>>, record: &Arc<Mutex<Record>>) -> Vec<Self> {
-        let one = |name: usize| Self {
+    /// All of them.
+    pub(crate) fn all(told: &Arc<Sayings>, record: &Arc<Mutex<Record>>) -> Vec<Self> {
+        let one = |name: usize, arrivals: Vec<(i64, usize)>| Self {
             name,
-            queue: arrivals(world)
-                .into_iter()
-                .filter(|(_, number)| number % PRODUCERS == name)
-                .map(|(seconds, number)| (at(seconds), number))
-                .collect(),
+            queue: arrivals.into_iter().map(|(seconds, number)| (at(seconds), number)).collect(),
             body: None,
-            world: world.clone(),
+            told: told.clone(),
             record: record.clone(),
         };
-        (0..PRODUCERS).map(one).collect()
+        let mut all: Vec<Self> = (0..PRODUCERS)
+            .map(|name| {
+                let own = |(_, number): &(i64, usize)| number % PRODUCERS == name;
+                one(name, arrivals(&told.world).into_iter().filter(own).collect())
+            })
+            .collect();
+        let played = arrivals(&told.drill).into_iter().map(|(seconds, number)| (seconds, DRILL + number));
+        all.push(one(PRODUCERS, played.collect()));
+        all
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -117,7 +138,7 @@ impl Producer {
             self.queue.pop_front();
             numbers.push(number);
         }
-        let text: String = numbers.iter().map(|&number| line(number, &self.world[number], true) + "\n").collect();
+        let text: String = numbers.iter().map(|&number| self.told.line(number, outside) + "\n").collect();
         let key = outside.chance().bool().then(|| format!("body {}", numbers[0]));
         self.body = Some((numbers, text, key));
     }
