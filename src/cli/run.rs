@@ -97,7 +97,7 @@ impl Run {
 
     pub(super) fn apply(&mut self, batch: Batch<'_>) {
         let Batch { source, key, inputs } = batch;
-        if key.is_some_and(|key| !self.network.is_new_body(source, key)) {
+        if key.is_some_and(|key| !self.is_new_body(source, key)) {
             return;
         }
         match self.network {
@@ -130,18 +130,31 @@ impl Run {
         Ended { engine, alerts }
     }
 
+    /// Whether this is the first body of that source and key.
+    fn is_new_body(&mut self, source: &str, key: &str) -> bool {
+        match &mut self.network {
+            Network::Whole(engine) => {
+                let (now, body) = (engine.now(), Input::Body { source: source.into(), key: key.into() });
+                let mut effects = Vec::new();
+                let outcome = engine.apply(now, &body, &mut effects);
+                self.told.note(effects);
+                outcome != Outcome::Duplicate
+            }
+            Network::Divided(head, _) => head.is_new_body(source, key),
+        }
+    }
+
     fn take(&mut self, inputs: &[(Instant, Input)]) {
         let mut rest = inputs;
-        loop {
+        while !rest.is_empty() {
             let taken = match &mut self.network {
                 Network::Whole(engine) => whole(engine, rest, (self.count, &mut self.quiet), &mut self.told),
                 Network::Divided(head, parts) => beside(head, parts, rest, &mut self.told),
             };
             rest = &rest[taken..];
-            if rest.is_empty() {
-                return;
+            if !rest.is_empty() {
+                self.turn();
             }
-            self.turn();
         }
     }
 
@@ -161,19 +174,6 @@ impl Run {
                 Network::Whole(Box::new(head.unite(parts)))
             }
         };
-    }
-}
-
-impl Network {
-    /// Whether this is the first body of that source and key.
-    fn is_new_body(&mut self, source: &str, key: &str) -> bool {
-        match self {
-            Self::Whole(engine) => {
-                let (now, body) = (engine.now(), Input::Body { source: source.into(), key: key.into() });
-                engine.apply(now, &body, &mut Vec::new()) != Outcome::Duplicate
-            }
-            Self::Divided(head, _) => head.is_new_body(source, key),
-        }
     }
 }
 
