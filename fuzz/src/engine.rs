@@ -178,7 +178,7 @@ fn divided(inputs: &[(Instant, Input)], end: Instant) -> (Engine, Vec<Effect>) {
             Ok((mut head, mut parts)) => {
                 loop {
                     let (works, taken) = head.assign(&rest[..rest.len().min(BUNDLE)]);
-                    let done = parts.iter_mut().zip(&works).map(|(part, works)| part.run(rest, works)).collect();
+                    let done = parts.iter_mut().zip(&works).map(|(part, works)| part.run(works)).collect();
                     head.add(done, &mut effects);
                     rest = &rest[taken..];
                     if taken == 0 {

@@ -29,7 +29,7 @@ enum Network {
 
 /// The way to a partition that is at work, and back.
 struct Lane<'i> {
-    work: SyncSender<(&'i [(Instant, Input)], Works)>,
+    work: SyncSender<Works<'i>>,
     done: Receiver<Done>,
 }
 
@@ -105,8 +105,7 @@ impl Run {
                 self.waiting.extend_from_slice(inputs);
             }
             _ => {
-                let waiting = std::mem::take(&mut self.waiting);
-                self.take(&waiting);
+                self.take_waiting();
                 self.take(inputs);
             }
         }
@@ -114,8 +113,7 @@ impl Run {
 
     /// Lets time pass up to `at`, which is the end.
     pub(super) fn finish(mut self, at: Instant) -> Ended {
-        let waiting = std::mem::take(&mut self.waiting);
-        self.take(&waiting);
+        self.take_waiting();
         let Self { network, mut told, .. } = self;
         let mut effects = Vec::new();
         let mut engine = match network {
@@ -142,6 +140,11 @@ impl Run {
             }
             Network::Divided(head, _) => head.is_new_body(source, key),
         }
+    }
+
+    fn take_waiting(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.take(&waiting);
     }
 
     fn take(&mut self, inputs: &[(Instant, Input)]) {
@@ -208,9 +211,9 @@ fn whole(
 fn beside(head: &mut Head, parts: &mut [Partition], inputs: &[(Instant, Input)], told: &mut Told) -> usize {
     scope(|scope| {
         let lanes = parts.iter_mut().map(|part| {
-            let (work, works) = sync_channel::<(&[_], _)>(AHEAD);
+            let (work, works) = sync_channel(AHEAD);
             let (tell, done) = channel();
-            scope.spawn(move || works.iter().try_for_each(|(inputs, works)| tell.send(part.run(inputs, &works))));
+            scope.spawn(move || works.iter().try_for_each(|works| tell.send(part.run(&works))));
             Lane { work, done }
         });
         let lanes: Vec<Lane<'_>> = lanes.collect();
@@ -223,15 +226,14 @@ fn beside(head: &mut Head, parts: &mut [Partition], inputs: &[(Instant, Input)],
         };
         let (mut from, mut at_work) = (0, 0);
         loop {
-            let bundle = &inputs[from..inputs.len().min(from + BUNDLE)];
-            let (works, taken) = head.assign(bundle);
+            let (works, taken) = head.assign(&inputs[from..inputs.len().min(from + BUNDLE)]);
             if taken == 0 {
                 break;
             }
             from += taken;
             at_work += 1;
             for (lane, works) in lanes.iter().zip(works) {
-                _ = lane.work.send((bundle, works));
+                _ = lane.work.send(works);
             }
             if at_work > AHEAD {
                 add(head);

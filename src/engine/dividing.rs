@@ -91,6 +91,11 @@ impl Owners {
         Some(Self { of, count: index(count) })
     }
 
+    /// How many partitions there are.
+    pub(super) fn count(&self) -> usize {
+        self.count as usize
+    }
+
     /// The partition that has a service; one that was not known when the network was divided hangs on nothing.
     pub(super) fn of(&self, place: u32) -> u32 {
         self.of.get(place as usize).copied().unwrap_or(place % self.count)
@@ -231,7 +236,7 @@ impl Incidents {
 
     fn split(self, owners: &Owners, now: Instant) -> Vec<Self> {
         let mut parts: Vec<Self> = Vec::new();
-        parts.resize_with(owners.count as usize, Self::default);
+        parts.resize_with(owners.count(), Self::default);
         for part in &mut parts {
             part.clusters.next = self.clusters.next;
             part.lately.latest = self.lately.latest;

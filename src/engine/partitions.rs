@@ -15,6 +15,7 @@ use super::{Engine, Input};
 use crate::model::effect::Effect;
 use crate::model::event::{Body, Event, Maintained};
 use crate::model::event_id::EventId;
+use crate::model::service::ServiceName;
 use crate::model::time::{Instant, Span};
 
 /// What makes an engine that of a partition.
@@ -38,23 +39,23 @@ struct Told {
 
 /// What a partition has to do.
 #[derive(Clone, Copy, Debug)]
-enum Work {
-    /// The source of the input of that number has spoken.
-    Hear(u32),
+enum Work<'i> {
+    /// The source of an event has spoken.
+    Hear(&'i Event),
     /// A service was named for the first time.
-    Know(u32),
-    /// What an input says is new.
-    Learn { input: u32, place: Option<u32>, retracted: bool },
+    Know(&'i ServiceName),
+    /// What an event says is new.
+    Learn { event: &'i Event, place: Option<u32>, retracted: bool },
     /// What an event said counts no more, or again.
     Retract { id: EventId, kept: Kept, retracted: bool },
-    /// It is an event of a drill.
-    Rehearse(u32),
+    /// An event is of the drill of that name.
+    Rehearse(&'i str, &'i Event),
 }
 
 /// What one partition has to do, so that inputs are taken in, and until when time passes by that.
 #[derive(Debug)]
-pub struct Works {
-    works: Vec<(Instant, Work)>,
+pub struct Works<'i> {
+    works: Vec<(Instant, Work<'i>)>,
     until: Instant,
 }
 
@@ -66,7 +67,6 @@ pub struct Head {
     /// How far it has heard.
     now: Instant,
     owners: Shared<Owners>,
-    count: usize,
     /// Whether any source is expected to speak.
     listens: bool,
 }
@@ -107,7 +107,7 @@ impl Engine {
         let now = self.state.now;
         let listens = !self.state.feeds.is_empty();
         let Split { head: engine, owners, parts } = self.split(count)?;
-        Ok((Head { engine, now, owners, count, listens }, parts.into_iter().map(Partition).collect()))
+        Ok((Head { engine, now, owners, listens }, parts.into_iter().map(Partition).collect()))
     }
 
     /// Whether the service is of this engine's partition, if it is of one.
@@ -134,17 +134,18 @@ impl Head {
     /// a whole, which has to be [united](Self::unite) first.
     ///
     /// Bodies are asked about by [`Self::is_new_body`].
-    pub fn assign(&mut self, inputs: &[(Instant, Input)]) -> (Vec<Works>, usize) {
-        let mut works: Vec<_> = (0..self.count).map(|_| Vec::with_capacity(inputs.len() / self.count)).collect();
+    pub fn assign<'i>(&mut self, inputs: &'i [(Instant, Input)]) -> (Vec<Works<'i>>, usize) {
+        let count = self.owners.count();
+        let mut works: Vec<_> = (0..count).map(|_| Vec::with_capacity(inputs.len() / count)).collect();
         let promised = self.engine.state.policies.next_after(self.now).unwrap_or(Instant::MAX);
         let mut taken = 0;
-        for ((at, input), number) in inputs.iter().zip(0_u32..) {
+        for (at, input) in inputs {
             let Input::Event(event) = input else { break };
             if *at >= promised || input.concerns_all() {
                 break;
             }
             self.now = self.now.max(*at);
-            self.hear(event, number, &mut works);
+            self.hear(event, &mut works);
             taken += 1;
         }
         (works.into_iter().map(|works| Works { works, until: self.now }).collect(), taken)
@@ -155,25 +156,28 @@ impl Head {
         self.engine.state.ledger.is_new_body(source, key)
     }
 
-    fn hear(&mut self, event: &Event, input: u32, works: &mut [Vec<(Instant, Work)>]) {
+    fn hear<'i>(&mut self, event: &'i Event, works: &mut [Vec<(Instant, Work<'i>)>]) {
         let Self { engine, owners, now, .. } = self;
-        let mut assign = |to: Option<u32>, work: Work| match to {
+        let mut assign = |to: Option<u32>, work: Work<'i>| match to {
             Some(part) => works[part as usize].push((*now, work)),
             None => works.iter_mut().for_each(|works| works.push((*now, work))),
         };
-        if event.drill.is_some() {
-            assign(Some(0), Work::Rehearse(input));
+        if let Some(drill) = &event.drill {
+            assign(Some(0), Work::Rehearse(drill, event));
             return;
         }
         engine.note_age(event, *now);
         if self.listens {
-            assign(None, Work::Hear(input));
+            assign(None, Work::Hear(event));
         }
-        let known = engine.registry.len();
-        let place = event.body.service().map(|name| engine.registry.place(name));
-        if engine.registry.len() > known {
-            assign(None, Work::Know(input));
-        }
+        let place = event.body.service().map(|name| {
+            let known = engine.registry.len();
+            let place = engine.registry.place(name);
+            if engine.registry.len() > known {
+                assign(None, Work::Know(name));
+            }
+            place
+        });
         if !engine.is_new(event, place) {
             return;
         }
@@ -192,12 +196,12 @@ impl Head {
                     Maintained::Service(name) => _ = engine.registry.place(name),
                     Maintained::Group(name) => _ = engine.registry.group(name),
                 }
-                assign(None, Work::Learn { input, place, retracted });
+                assign(None, Work::Learn { event, place, retracted });
             }
             body if retracted && body.is_sample() => {}
             _ => {
                 if let Some(place) = place {
-                    assign(Some(owners.of(place)), Work::Learn { input, place: Some(place), retracted });
+                    assign(Some(owners.of(place)), Work::Learn { event, place: Some(place), retracted });
                 }
             }
         }
@@ -236,33 +240,23 @@ impl Head {
 }
 
 impl Partition {
-    /// Does its part of an assignment of `inputs`.
-    pub fn run(&mut self, inputs: &[(Instant, Input)], works: &Works) -> Done {
-        let (engine, effects) = (&mut self.0, &mut Vec::new());
+    /// Does its part of an assignment.
+    pub fn run(&mut self, works: &Works<'_>) -> Done {
+        let (engine, mut effects) = (&mut self.0, Vec::new());
         for &(at, work) in &works.works {
-            engine.pass(at, effects);
-            let event = |input: u32| match inputs.get(input as usize) {
-                Some((_, Input::Event(event))) => Some(event),
-                _ => None,
-            };
+            engine.pass(at, &mut effects);
             match work {
-                Work::Hear(input) => event(input).into_iter().for_each(|event| engine.hear(event)),
-                Work::Know(input) => {
-                    let name = event(input).and_then(|event| event.body.service());
-                    name.into_iter().for_each(|name| _ = engine.place(name));
-                }
-                Work::Learn { input, place, retracted } => {
-                    event(input).into_iter().for_each(|event| _ = engine.learn(event, place, retracted, effects));
+                Work::Hear(event) => engine.hear(event),
+                Work::Know(name) => _ = engine.place(name),
+                Work::Learn { event, place, retracted } => {
+                    engine.learn(event, place, retracted, &mut effects);
                 }
                 Work::Retract { id, kept, retracted } => engine.retract((id, kept), retracted),
-                Work::Rehearse(input) => {
-                    let drill = event(input).and_then(|event| Some((event.drill.as_deref()?, event)));
-                    drill.into_iter().for_each(|(name, event)| _ = engine.rehearse(name, event, effects));
-                }
+                Work::Rehearse(drill, event) => _ = engine.rehearse(drill, event, &mut effects),
             }
         }
-        engine.pass(works.until, effects);
+        engine.pass(works.until, &mut effects);
         let told = engine.part.as_mut().map(|part| std::mem::take(&mut part.told));
-        Done { effects: std::mem::take(effects), told: told.unwrap_or_default(), until: works.until }
+        Done { effects, told: told.unwrap_or_default(), until: works.until }
     }
 }

@@ -157,14 +157,14 @@ fn in_partitions(inputs: &[(Instant, Input)], count: usize, bundles: &[Bundle]) 
             if let Network::Divided(head, parts) = &mut network {
                 let half = if ahead { bundle.len().div_ceil(2) } else { bundle.len() };
                 let (works, assigned) = head.assign(&bundle[..half]);
-                let mut run = |bundle: &[_], works: Vec<Works>| -> Vec<Done> {
-                    parts.iter_mut().zip(&works).map(|(part, works)| part.run(bundle, works)).collect()
+                let mut run = |works: Vec<Works<'_>>| -> Vec<Done> {
+                    parts.iter_mut().zip(&works).map(|(part, works)| part.run(works)).collect()
                 };
-                let done = run(&bundle[..half], works);
+                let done = run(works);
                 if ahead {
                     let (works, more) = head.assign(&bundle[assigned..]);
                     head.add(done, &mut effects);
-                    head.add(run(&bundle[assigned..], works), &mut effects);
+                    head.add(run(works), &mut effects);
                     taken = assigned + more;
                 } else {
                     head.add(done, &mut effects);
